@@ -1,12 +1,15 @@
 /** A packet that comes from outside, of a client's or from another agent: how far it gets into a container. */
-import { familyOfKnown } from "../base/ip.ts";
+import { familyOfKnown, isAddress } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import type { Agent } from "../facts/agent.ts";
 import { cause } from "../facts/cause.ts";
 import { leadsOut, Scene, type Uplink } from "../facts/scene.ts";
 import { absentAddress, endpoint, type Own, resolveOwn } from "./destination.ts";
 import { type FollowedPacket, watch } from "./follow.ts";
+import { resolverOf } from "../facts/readers/resolver.ts";
 import { endsOf, fromOutside } from "./journey.ts";
+import { askKernel } from "./observe/kernel.ts";
+import { boundTo, gatewayBy } from "./paths.ts";
 import { wayOf } from "./questions/clients.ts";
 import { common, mappedPorts } from "./questions/ports.ts";
 import { answered, failed, unasked } from "./questions/question.ts";
@@ -35,13 +38,15 @@ export async function followClient(
   }
   const own = await resolveOwn(agent, to, familyOfKnown(client));
   using scene = Scene.of(agent, own.target);
-  const uplink = wayIn(scene, client);
+  const uplink = wayIn(scene, client, own.at.address);
   const coming = leadingTo(scene, own, uplink);
   const { destination: address, port, protocol } = coming;
   const at = endpoint({ address, port, protocol });
   const text = `${coming.text} from ${client} by ${uplink.link.name}`;
   // Who is named may be somebody, and ends what he has not begun.
-  const question = askedBy(client, scene, { ...coming, text, payload: false });
+  const far = [client, ...resolverOf(scene).servers.filter(isAddress)];
+  const returns = await boundTo(scene.host, askKernel(), uplink, far);
+  const question = askedBy(client, scene, { ...coming, text, payload: false, returns });
   const watched = await watch(scene, question, tokenOf(`${client} ${at}`));
   const causes = watched.arrived ? await partialRules(scene) : watched.causes;
   return { from: client, to: at, ...watched, causes };
@@ -93,8 +98,8 @@ export async function expect(
   return { from: `port ${token} of another agent`, to: endpoint(own.at), ...watched };
 }
 
-/** The link by which packets of a client come. */
-function wayIn(scene: Scene, client: string): Uplink {
+/** The link by which packets of a client come. @param to the address that he asks for */
+function wayIn(scene: Scene, client: string, to: string): Uplink {
   const { host, agent } = scene;
   const wrong = (why: string) => new OperatorError("bad_source", `--from=${client} ${why}`);
   if (host.ownerOf(client)) throw wrong("is the agent itself, which is no client from outside");
@@ -106,6 +111,9 @@ function wayIn(scene: Scene, client: string): Uplink {
     throw wrong(`is behind ${link.name}, where containers are, and is none of them`);
   }
   if (known) return known;
+  const asked = scene.waysIn(family).find(({ link }) => link === host.ownerOf(to));
+  const gateway = asked && gatewayBy(host, asked.link, family)?.gateway;
+  if (gateway && route?.gateway) return { ...asked, agentAddress: to, somewhere: gateway };
   if (link && agentAddress !== undefined) {
     return { link, agentAddress, somewhere: route?.gateway ?? client };
   }

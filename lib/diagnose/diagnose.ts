@@ -28,7 +28,7 @@ import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { Session } from "./observe/session.ts";
-import { askNextHops } from "./paths.ts";
+import { askNextHops, boundTo } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { knownClients } from "./questions/clients.ts";
 import { proxyQuestions, wantedQuestions } from "./questions/connection.ts";
@@ -207,20 +207,30 @@ async function questionsOf(
   others: DisposableStack,
 ): Promise<Question[]> {
   const resolver = resolverOf(scene);
+  const servers = resolver.servers.filter(isAddress);
   const mayTalkTo = (port: number) => !options.noPayload?.includes(port);
   const known = options.agentFacts?.flatMap(({ causes }) => causes) ?? [];
   const all = [
     ...gatewayQuestions(scene),
     ...foundQuestions(scene),
     ...neighbourQuestions(agent, scene, others, mayTalkTo),
-    ...await outsideQuestions(scene, resolver.servers.filter(isAddress), kernel),
+    ...await outsideQuestions(scene, servers, kernel),
     ...agentQuestions(scene, kernel, options.agent),
-    ...portQuestions(scene, mayTalkTo, await knownClients(scene, kernel)),
+    ...portQuestions(scene, mayTalkTo, await clientsOf(scene, kernel, servers)),
     ...await proxyQuestions(agent, scene, others),
     ...await wantedQuestions(agent, scene, others, options.agentFacts === undefined),
     ...dnsQuestions(scene, resolver),
   ];
   return all.map((one) => asKnown(one, known));
+}
+
+/** Clients that are known, with what shows that one is to be answered by the link that he comes by. */
+async function clientsOf(scene: Scene, kernel: Kernel, servers: readonly string[]) {
+  return await Promise.all((await knownClients(scene, kernel)).map(async (one) => {
+    const { address, asked } = one;
+    const returns = asked && await boundTo(scene.host, kernel, asked.by, [address, ...servers]);
+    return { ...one, returns };
+  }));
 }
 
 /** One packet tells whether it is lost where it passes the agent, and that is known to lose all. */

@@ -15,6 +15,7 @@ export type Failure =
   /** Of a mapped port. */
   | { kind: "not_arrived" | "refused" | "no_answer" | "answer_lost" }
   | { kind: "untranslated"; address: string; port: number }
+  | { kind: "astray"; device: string; by: string }
   /** Of a DNS server: a code of its answers, or what is wrong with them. */
   | { kind: "dns"; code: string; domain?: string; address?: string; ms?: number }
   /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
@@ -64,6 +65,7 @@ const TEXTS: { readonly [K in Failure["kind"]]: Text<K> } = {
       strange: "answers that fit no question",
       agent: `it says that ${domain} is ${address}, which is not this agent`,
     })[code] ?? code,
+  astray: ({ device, by }) => `its answer leaves by ${by}, and not by ${device}`,
   stuck: "the connection is taken, and what is sent on it does not arrive",
   unaccepted: "the connection waits to be accepted",
   unread: "what was sent is taken, and not read",

@@ -6,13 +6,13 @@ import type { Agent } from "../facts/agent.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Fact } from "../facts/facts.ts";
 import { enslaved } from "../facts/readers/agent.ts";
-import { bridgeOf, isGateway } from "../facts/scene.ts";
+import { bridgeOf, isGateway, type Uplink } from "../facts/scene.ts";
 import type { Link, Route, Rule } from "../netlink/mod.ts";
 import type { Forwarded, Space } from "../netlink/view.ts";
 import { usedOf } from "./gateways.ts";
 import type { Kernel } from "./observe/kernel.ts";
 import type { Question } from "./questions/question.ts";
-import { routeWords } from "./readers/policy.ts";
+import { routeWords, ruleTo } from "./readers/policy.ts";
 import { ruleAgainst } from "./readers/agent_firewall.ts";
 import { wrongMac } from "./readers/hardware.ts";
 import type { Reader } from "./readers/reader.ts";
@@ -28,6 +28,8 @@ interface NextHop {
 type Asks = Pick<Kernel, "whoHas" | "isPassedOn" | "dropOfAsking">;
 
 const MOST = 16;
+/** Who may tell whether a router filters by source. */
+const MOST_FAR = 3;
 /** Name servers, to which each of several next hops is asked to pass something on. */
 const MOST_SERVERS = 2;
 
@@ -120,7 +122,7 @@ export async function swallowingHops(
   asked: Pick<Question, "destination" | "protocol" | "port"> & { from?: Forwarded },
   sentTo?: string,
 ): Promise<Cause[]> {
-  const { destination, protocol, port, from } = asked;
+  const { destination, from } = asked;
   const route = host.entryTo(destination, from);
   const family = familyOfKnown(destination);
   const hops = (route?.hops ?? []).slice(0, MOST);
@@ -128,15 +130,9 @@ export async function swallowingHops(
     const link = host.linkAt(index);
     // A router that filters by source (RFC 3704) drops what comes from an address of another network.
     const source = gateway && link && ownTowards(host, link, gateway, family)?.address;
-    if (!gateway || !link || source === undefined || !asksThere(link)) return [];
-    const answers = await answersOf(host, kernel, { gateway, link, route: route! });
-    const mac = host.neighbourNow(gateway, link)?.mac ?? answers[0];
-    if (mac === undefined) return [];
-    const token = takeTokens(1).first;
-    // A datagram that says nothing is answered by nobody.
-    const flow = { protocol: protocol === "udp" ? "icmp" as const : protocol, source, port, token };
-    const isPassed = await kernel.isPassedOn(link, mac, { ...flow, destination });
-    return [{ gateway, device: link.name, mac, isPassed }];
+    if (!gateway || !link || source === undefined) return [];
+    const passed = await askedBy(host, kernel, { gateway, link, route: route! }, source, asked);
+    return passed ? [{ gateway, device: link.name, ...passed }] : [];
   }));
   const passing = all.flat().find(({ isPassed }) => isPassed);
   if (!passing) return [];
@@ -162,6 +158,66 @@ function ownTowards(host: Space, link: Link, gateway: string, family: 4 | 6) {
   const all = host.globalsOf(link, family);
   return all.find(({ address, prefixLength }) => within(gateway, `${address}/${prefixLength}`)) ??
     (gateway.startsWith("fe80:") ? all[0] : undefined);
+}
+
+/** Whether what is given to a next hop, from an address of the agent's, is answered by who is asked. */
+async function askedBy(
+  host: Space,
+  kernel: Asks,
+  hop: NextHop,
+  source: string,
+  { destination, protocol, port }: Pick<Question, "destination" | "protocol" | "port">,
+) {
+  const { gateway, link } = hop;
+  if (!asksThere(link)) return undefined;
+  const mac = host.neighbourNow(gateway, link)?.mac ?? (await answersOf(host, kernel, hop))[0];
+  if (mac === undefined) return undefined;
+  const token = takeTokens(1).first;
+  // A datagram that says nothing is answered by nobody.
+  const flow = { protocol: protocol === "udp" ? "icmp" as const : protocol, source, port, token };
+  return { mac, isPassed: await kernel.isPassedOn(link, mac, { ...flow, destination }) };
+}
+
+/** The default route of any table by a link that has a gateway. */
+export function gatewayBy(host: Space, link: Link, family: 4 | 6): NextHop | undefined {
+  for (const route of host.routesOf(family)) {
+    const hop = (route.hops ?? [route]).find((one) => one.link === link.index && one.gateway);
+    if (route.destination === "default" && hop) return { gateway: hop.gateway!, link, route };
+  }
+  return undefined;
+}
+
+/**
+ * What shows that answers to who comes by a link must leave by it: from its address nothing passes by the
+ * agent's way to him, where a router filters by source (RFC 3704). Each of these is asked until one tells.
+ */
+export async function boundTo(
+  host: Space,
+  kernel: Asks,
+  { link, agentAddress }: Uplink,
+  far: readonly string[],
+): Promise<readonly string[] | undefined> {
+  const family = familyOfKnown(agentAddress);
+  const own = gatewayBy(host, link, family);
+  for (const destination of far.filter((one) => familyOfKnown(one) === family).slice(0, MOST_FAR)) {
+    const { link: by, route } = host.wayTo(destination);
+    const source = by && route?.gateway && ownTowards(host, by, route.gateway, family)?.address;
+    if (!own || !source || by.index === link.index) continue;
+    const other = { gateway: route.gateway!, link: by, route };
+    const asked = { destination, protocol: "icmp", port: 0 } as const;
+    const tries = [[own, agentAddress], [other, source], [other, agentAddress]] as const;
+    const [back, usual, strange] = await Promise.all(
+      tries.map(([hop, from]) => askedBy(host, kernel, hop, from, asked)),
+    );
+    if (back?.isPassed && usual?.isPassed && strange?.isPassed === false) {
+      return tries.map(([{ gateway, link }, from], i) =>
+        `asked ${destination} by ${gateway} on ${link.name} from ${from}: ${
+          i === 2 ? "no answer" : "an answer"
+        }`
+      );
+    }
+  }
+  return undefined;
 }
 
 function answersOf(
@@ -216,6 +272,18 @@ async function hopCauses(
   const about = { address: gateway, mac: entry.mac, wanted: answers.join(", ") };
   return [wrongMac(host, link, "uplink", about)];
 }
+
+/** An answer has left by another link than that by which alone who asked gets it. */
+export const strayAnswer: Reader = ({ scene: { host }, question, failure }) => {
+  if (failure.kind !== "astray") return [];
+  const { device, by: other } = failure;
+  const { stranger: address, destination: value, returns = [], family } = question;
+  const own = gatewayBy(host, host.link(device)!, family);
+  const rule = own && ruleTo(host, own.route, family)?.text;
+  const seen = [...rule ? [`${rule}: the answer has not met it`] : [], ...returns];
+  const about = { family, address, device, other, value };
+  return [cause("answer_astray", ["rule", "agent"], about, seen)];
+};
 
 /** What is lost between the agent's routes and a link goes by a next hop that is not there. */
 export const silentHop: Reader = async ({ scene, kernel, question, trail: { before, after } }) => {

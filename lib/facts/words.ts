@@ -184,6 +184,8 @@ const WORDS = {
   "host_route+route":
     "the agent leads answers to {container} ({address}) elsewhere: {why}, by {route}",
   host_rule: "the agent leads what is for {address} elsewhere[ ({why})]: {route}",
+  answer_astray:
+    "answers to {address}, who comes by {device}, leave by {other}, where nothing from {value} is passed on | let each leave by the link that its connection came by: a mark of the connection's (iptables -t mangle: CONNMARK --set-mark for what comes by {device}, --restore-mark for what comes from containers), and a policy rule by which that mark leads to {device} (ip rule add fwmark … lookup …)",
   no_host_route: "the agent has no route to {address}: {why} | add a route to {address}",
   "no_host_route/no default":
     "the agent has no default route for IPv{family}, and none to what is asked for beyond its own links | add it again (ip route add default via …)",

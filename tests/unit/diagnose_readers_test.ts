@@ -67,6 +67,11 @@ const CASES: Case[] = [
       rulesOfErrors: [met("drop", { packet: error })],
     }, { topic: "followed", protocol: "tcp" }));
   }, "rule_drop iptables agent"],
+  ["an answer leaves by another link than its question came by", (world) => {
+    const failure = { kind: "astray", device: "wan0", by: "wan1" } as const;
+    const asked = { topic: "port", stranger: "198.51.100.7", returns: ["no answer"] } as const;
+    return explain(world.evidence(8, { failure }, asked));
+  }, "answer_astray rule agent"],
   ["its interface is down", (world) => {
     world.inside.links[1] = link(5, "eth0", { peerIndex: 3, flags: [] });
     return to(0)(world);

@@ -26,6 +26,8 @@ export async function isPassedOn(
   try {
     socket.attachFilter(probeFilter({ first: token, last: token }, []));
     const to = stationOn(socket, link, protocol, mac);
+    // Where it is from an address of another link, its answer comes by that.
+    socket.bind(to.with(4, 0).with(5, 0).with(6, 0).with(7, 0), "every link");
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       socket.send(ipPacket(flow), `ask ${destination} by ${mac}`, to);
       const answer = await heard(socket, ANSWER_MS, (packet) => {

@@ -21,6 +21,8 @@ export interface Client {
   address: string;
   /** Where he has a connection: that he had an answer there shows that he is to have one. */
   asked?: { by: Uplink; hostPort: number; protocol: string };
+  /** What shows that he gets no answer but by that link. */
+  returns?: readonly string[];
   /** Whether nobody has seen him, or one like him, come by that link. */
   isUnknown?: true;
 }

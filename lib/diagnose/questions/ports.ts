@@ -79,6 +79,7 @@ export function portQuestions(
         // Who is near may be somebody, and ends what he has not begun.
         payload: how.invented === "nobody" && !isSilent,
         invented: how.invented,
+        returns: how.returns,
       });
       if (how.isUnknown) return unlessMeant(question, by);
       return how.asked ? { ...question, isAskedOnce: true as const } : question;

@@ -64,6 +64,8 @@ export interface Question {
   stranger?: string;
   /** Whom nobody has seen ask for it: a neighbour, or an address that nobody has. */
   invented?: "neighbour" | "nobody";
+  /** What shows that its answer is lost unless it leaves by the link that the question came by. */
+  returns?: readonly string[];
   /** The variable of the environment that names it, as a proxy. */
   variable?: string;
   /** How the container resolves names. */

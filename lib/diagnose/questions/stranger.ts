@@ -95,6 +95,10 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
         const { source, sourcePort } = strange.packet;
         return failed({ kind: "untranslated", address: source, port: sourcePort });
       }
+      const by = path.legs.at(-1)!.stop.link.name;
+      if (asked.returns && by !== uplink.link.name && !failure) {
+        return failed({ kind: "astray", device: uplink.link.name, by });
+      }
       if (!isTaken) return failed({ kind: "stuck" });
       // The last hop is also reached when the agent asks who has the stranger's address. Whom it knows it
       // asks now and then too, and has no need to for an answer.

@@ -11,7 +11,7 @@ import type { Evidence } from "../evidence.ts";
 import type { Question } from "../questions/question.ts";
 import { shareText } from "../failure.ts";
 import { trailOf, trailText } from "../place.ts";
-import { silentHop } from "../paths.ts";
+import { silentHop, strayAnswer } from "../paths.ts";
 import * as firewall from "./agent_firewall.ts";
 import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
 import { bridgeInBetween } from "./bridge.ts";
@@ -36,6 +36,7 @@ export const READERS: readonly Reader[] = [
   // What the kernel counted and says.
   ...[firewall.countingRule, kernelReason, ipsec, portsUsedUp, changing.translation],
   // What came back.
+  strayAnswer,
   ...[listening.deafListener, listening.ephemeralPorts, changing.ownTranslation],
   ...[listening.excludedDevice, changing.agingRule, hopsAnswer, listening.listener],
   ...[otherGateway, dnsAnswer, strangeAnswer],
