@@ -16,11 +16,11 @@ setup_kernel() {
   mkdir -p "$TOOLS/machine"
   [ ! -e "$TOOLS/machine/$package" ] || return 0
   image=$(kernel_image "$package")
-  [ -n "$image" ] || { apt-get update >>"$TOOLS/apt.log" 2>&1; image=$(kernel_image "$package"); }
+  [ -n "$image" ] || { apt update >>"$TOOLS/apt.log" 2>&1; image=$(kernel_image "$package"); }
   [ -n "$image" ] || return 1
   say "fetching $image …"
   work=$(mktemp -d "$TOOLS/fetch.XXXXXX")
-  (cd "$work" && { apt-get download "$image" || { apt-get update && apt-get download "$image"; }; } &&
+  (cd "$work" && { apt download "$image" || { apt update && apt download "$image"; }; } &&
     dpkg-deb -x ./*.deb .) >>"$TOOLS/apt.log" 2>&1 || { rm -rf "$work"; return 1; }
   take_kernel "$work" "$TOOLS/machine" || { rm -rf "$work"; return 1; }
   rm -rf "$work"

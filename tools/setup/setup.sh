@@ -106,10 +106,15 @@ setup_runtime() {
   esac
 }
 
+# Of several at a time, one fetches and the others wait.
 setup_deno() {
   [ -z "${DENO:-}" ] || return 0
+  local lock
+  exec {lock}>"$TOOLS/lock"
+  flock "$lock"
   setup_runtime
   setup_dependencies
+  exec {lock}>&-
 }
 
 # With MESOS_CNI_STD=DIR, @std is that of DIR (DIR/cli/deno.json …). Else, where JSR answers, deno.json's
@@ -180,12 +185,15 @@ setup_packages() {
     [ -e "${pair#*:}" ] || missing+=("${pair%%:*}")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
-  local command="apt-get install -y --no-install-recommends ${missing[*]}"
-  [ "$(id -u)" = 0 ] || die "missing on this machine: ${missing[*]}. Run: sudo $command"
+  local install=(install -y --no-install-recommends "${missing[@]}")
+  [ "$(id -u)" = 0 ] || die "missing on this machine: ${missing[*]}. Run: sudo apt-get ${install[*]}"
   command -v apt-get >/dev/null || die "missing on this machine: ${missing[*]} (the names are Debian's)"
   say "installing ${missing[*]} …"
   # An index that apt already has may be old: it is renewed only when the install fails.
-  DEBIAN_FRONTEND=noninteractive $command >"$TOOLS/apt.log" 2>&1 ||
-    { apt-get update >>"$TOOLS/apt.log" 2>&1 && DEBIAN_FRONTEND=noninteractive $command >>"$TOOLS/apt.log" 2>&1; } ||
+  apt "${install[@]}" >"$TOOLS/apt.log" 2>&1 ||
+    { apt update >>"$TOOLS/apt.log" 2>&1 && apt "${install[@]}" >>"$TOOLS/apt.log" 2>&1; } ||
     die "apt-get failed; its output is in .tools/apt.log"
 }
+
+# apt ARG…: one at a time, since a second one fails while the first holds apt's own lock.
+apt() { flock --close "$TOOLS/apt.lock" env DEBIAN_FRONTEND=noninteractive apt-get "$@"; }
