@@ -20,16 +20,21 @@ import { openOwnProc } from "./own_proc.ts";
 /** A setting's path below /proc/sys, with slashes: names of interfaces may hold dots. */
 export type SysctlPath = string;
 
-/** The /proc by which the settings of another namespace are reached while this thread is there. */
-let elsewhere: Handle | undefined;
-/** The one for its own, opened at the first use. */
-let own: Handle | undefined;
+/** The settings of so many namespaces are reached by one /proc: its own cache grows with each. */
+const NAMESPACES_OF_ONE = 32;
 
-const openProc = () => openOwnProc() ?? open("/proc", O_PATH | O_DIRECTORY);
+/** The /proc by which settings are reached, and of how many more namespaces. */
+let proc: Handle | undefined;
+let left = 0;
+
+function openProc(): Handle {
+  proc?.close();
+  left = NAMESPACES_OF_ONE;
+  return proc = openOwnProc() ?? open("/proc", O_PATH | O_DIRECTORY);
+}
 
 function openSetting(path: SysctlPath, flags: number): Handle {
-  const proc = elsewhere ?? (own ??= openProc());
-  return openAt(proc, `sys/${path}`, flags, `/proc/sys/${path}`);
+  return openAt(proc ?? openProc(), `sys/${path}`, flags, `/proc/sys/${path}`);
 }
 
 /** @throws {SystemError} `ENOENT` where there is no such setting */
@@ -55,15 +60,8 @@ export function writeSysctl(path: SysctlPath, value: string): void {
  * @throws {SystemError}
  */
 export function withSysctlsOf(netns: string, work: () => undefined): void {
-  using proc = openProc();
-  inNamespaces({ net: netns }, () => {
-    elsewhere = proc;
-    try {
-      return work();
-    } finally {
-      elsewhere = undefined;
-    }
-  });
+  if (left-- === 0) openProc();
+  inNamespaces({ net: netns }, work);
 }
 
 /**
