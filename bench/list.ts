@@ -10,7 +10,7 @@ import type { CniCommand } from "../lib/cni/invocation.ts";
 import { GO_PLUGINS } from "./attach/go.ts";
 import { layPlugins, OWN_PLUGINS } from "./attach/ours.ts";
 import { bridgeConfig, environment, mappings } from "./attach/peer.ts";
-import { compileEmpty } from "./startup.ts";
+import { compileLeast } from "./startup.ts";
 import { floor, goal, row, runProgram, timeByTurns, type Timing } from "./timing.ts";
 
 const ROUNDS = 21;
@@ -23,7 +23,7 @@ const EMPTY = "an empty compiled program";
 export async function run([rounds]: string[]): Promise<void> {
   await runProgram("sh", ["-ec", "ip link set lo up; mkdir -p /run/netns; ip netns add bench"]);
   await layPlugins();
-  const empty = await compileEmpty();
+  const empty = await compileLeast("empty");
   const timings: Record<string, Timing> = await timeByTurns({
     [EMPTY]: () => runProgram(empty),
     ...calls("Go's", GO_PLUGINS),

@@ -10,7 +10,7 @@ import { REGISTRY } from "../plugins/registry.ts";
 import { CNI_PLUGINS } from "../tests/harness/binary.ts";
 import { RuntimeHost } from "../tests/runtimes/host.ts";
 import { layPlugins, OWN_PLUGINS } from "./attach/ours.ts";
-import { compileEmpty } from "./startup.ts";
+import { compileLeast } from "./startup.ts";
 import { floor, goal, row, runProgram, shown, timeByTurns } from "./timing.ts";
 
 const ROUNDS = 15;
@@ -78,7 +78,7 @@ const FLOOR = "Go's plugins by launchers, each after an empty start of our runti
 
 /** VERSION as ours say it; for all else the runtime starts and ends, and then Go's plugin does the work. */
 async function layBehindEmpty(host: RuntimeHost): Promise<void> {
-  const empty = await compileEmpty();
+  const empty = await compileLeast("empty");
   // Its bridge calls it; ours has it within.
   await host.agent.ok(["ln", "-s", `${CNI_PLUGINS}/host-local`, `${host.dir}/behind`]);
   for (const type of ["bridge", "portmap", "firewall", "tuning"]) {

@@ -3,16 +3,18 @@ import { basename, dirname, fromFileUrl } from "@std/path";
 import { launcherBytes, launcherOf } from "../lib/cni/launcher.ts";
 import { REGISTRY } from "../plugins/registry.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../tests/harness/binary.ts";
-import { goal, row, runProgram, shown, timeByTurns } from "./timing.ts";
+import { floor, goal, row, runProgram, shown, timeByTurns } from "./timing.ts";
 
 const ROUNDS = 31;
+const LEAST = "the least program of this runtime that reads its config and answers";
 /** In plugin mode, at most this many ms later than an empty program. */
 const PLUGIN_LIMIT = 2;
 
 export async function run(): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "mesos-cni-bench-" });
   try {
-    const empty = await compileEmpty();
+    const empty = await compileLeast("empty");
+    const least = await compileLeast("version");
     const plugin = `${dir}/mesos-cni-port-mapper`;
     await Deno.symlink(MESOS_CNI, plugin);
     const launcher = `${dir}/bridge`;
@@ -31,6 +33,7 @@ export async function run(): Promise<void> {
     );
     const timings = await timeByTurns({
       "an empty compiled program": () => runProgram(empty),
+      [LEAST]: () => runProgram(least, [], asked),
       ...Object.fromEntries(plain),
       "the plugin, VERSION": () => runProgram(plugin, [], asked),
       "a launcher, VERSION": () => runProgram(launcher, [], asked),
@@ -48,9 +51,9 @@ export async function run(): Promise<void> {
     const plugged = timings["the plugin, VERSION"].median / base.median;
     console.log("\n" + goal("the plugin's start ÷ an empty program's", plugged, 1.5));
     const later = timings["the plugin, VERSION"].median - base.median;
-    console.log(
-      goal("the plugin starts later than an empty program by", later, PLUGIN_LIMIT, " ms"),
-    );
+    const what = "the plugin starts later than an empty program by";
+    console.log(goal(what, later, PLUGIN_LIMIT, " ms"));
+    console.log(floor(what, timings[LEAST]!.median - base.median, LEAST, " ms"));
     const launched = timings["a launcher, VERSION"].median /
       timings["Go's bridge, VERSION"].median;
     console.log(goal("VERSION by a launcher, beside Go's bridge", launched, 1));
@@ -66,18 +69,15 @@ function runtimes(): string[] {
     .filter((file) => /\/deno-[\d.]+$/.test(file)).sort();
 }
 
-/** An empty program, compiled as ours is but for its size, on the same file system. */
-export async function compileEmpty(): Promise<string> {
-  const dir = dirname(MESOS_CNI);
-  await Deno.writeTextFile(`${dir}/empty.ts`, "export {};\n");
+/** What the runtime takes of every start, or a program of the folder `least` that does next to nothing more. */
+export type Least = "empty" | "version" | "exec" | "list";
+
+/** A program compiled as ours is but for its size, on the same file system. */
+export async function compileLeast(name: Least): Promise<string> {
+  const file = `${dirname(MESOS_CNI)}/${name}`;
   await runProgram(Deno.execPath(), [
-    "compile",
-    "--quiet",
-    "--no-config",
-    "--no-code-cache",
-    "--output",
-    `${dir}/empty`,
-    `${dir}/empty.ts`,
+    ...["compile", "--quiet", "--no-config", "--no-check", "--no-code-cache", "--allow-all"],
+    ...["--output", file, fromFileUrl(new URL(`least/${name}.ts`, import.meta.url))],
   ]);
-  return `${dir}/empty`;
+  return file;
 }

@@ -1,0 +1,2 @@
+/** What the runtime takes of every start. */
+export {};
