@@ -1,6 +1,7 @@
 /** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
 import { variable } from "../base/environment.ts";
 import { type LedPort, ledPorts } from "../firewall/led_ports.ts";
+import { countedRules } from "../firewall/saved.ts";
 import { unless } from "../base/unless.ts";
 import { OperatorError } from "../base/error.ts";
 import { canonicalAddress, familyOfKnown, isAddress } from "../base/ip.ts";
@@ -114,12 +115,12 @@ async function isLedOn(address: string): Promise<boolean> {
   const program = address.includes(":") ? "ip6tables" : "iptables";
   const saved = await Promise.all(
     [`${program}-save`, `${program}-legacy-save`].map((one) =>
-      programOutput(undefined, one, ["-t", "nat"])
+      programOutput(undefined, one, ["-c", "-t", "nat"])
     ),
   );
-  return saved.some((text) =>
-    text?.split("\n").some((line) =>
-      line.startsWith("-A ") && new RegExp(` -d ${RegExp.escape(address)}(?:/32|/128)? `).test(line)
+  return saved.some((text = "") =>
+    countedRules(text).some(({ words }) =>
+      ["/32", "/128"].some((length) => words[words.indexOf("-d") + 1] === address + length)
     )
   );
 }

@@ -56,6 +56,11 @@ export class SavedView extends FirewallView {
   }
 }
 
+/** The rules of a chain, a line each, as `iptables -S` lists them. */
+export function listedRules(text: string, chain: string): string[] {
+  return text.split("\n").filter((line) => line.startsWith(`-A ${chain} `));
+}
+
 /** What rules that lead somewhere, and policies that drop, have counted: of `iptables-save -c`. */
 export function countedRules(text: string) {
   let table = "";

@@ -2,7 +2,7 @@
 import { addressBytes } from "../../base/ip.ts";
 import { inNetns, type Mechanism, type RuleRef } from "../../facts/cause.ts";
 import { unlessRefused } from "../../base/unless.ts";
-import { tokens } from "../../firewall/saved.ts";
+import { listedRules, tokens } from "../../firewall/saved.ts";
 import { holds } from "../../kernel/memory.ts";
 import { type RawRule, readRules } from "../../nft/rules_in.ts";
 import { programOutput } from "./programs.ts";
@@ -76,7 +76,7 @@ export class KnownRules {
     const byHandle = ["nft", "delete", "rule", family, table, chain, "handle", handle!];
     if (mechanism === "iptables") {
       const listed = await this.#list(netns, program, ["-w", "5", "-t", table, "-S", chain]);
-      const lines = listed.split("\n").filter((line) => line.startsWith(`-A ${chain} `));
+      const lines = listedRules(listed, chain);
       // Both tell all rules of the chain in one order; another number is another moment.
       const text = lines.length === all ? lines[at] : undefined;
       if (text !== undefined) {
