@@ -28,7 +28,7 @@ import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { Session } from "./observe/session.ts";
-import { askNextHops, boundTo } from "./paths.ts";
+import { askLinks, boundTo } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { knownClients } from "./questions/clients.ts";
 import { proxyQuestions, wantedQuestions } from "./questions/connection.ts";
@@ -116,7 +116,7 @@ export async function diagnose(
     ofAgent,
   ]);
   // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
-  const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)];
+  const hops = options.agentFacts || passive ? [] : await askLinks(agent, kernel);
   if (findInode(target.netns) !== namespace) throw ended(target);
   const next = options.agentFacts ? [] : await factsOfNext(agent, scene);
   const read = [...facts, ...shared, ...agents, ...hops, ...next, ...unjudged(scene)];
@@ -163,9 +163,9 @@ export async function factsOfAgent(
 ): Promise<Fact[]> {
   const [facts, hops] = await Promise.all([
     readFacts(OF_AGENT, agent),
-    passive ? [] : askNextHops(agent, kernel),
+    passive ? [] : askLinks(agent, kernel),
   ]);
-  return [...facts, hops].flat();
+  return [...facts, ...hops];
 }
 
 /** What packets alone tell. */

@@ -6,7 +6,7 @@ import type { Agent } from "../facts/agent.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Fact } from "../facts/facts.ts";
 import { enslaved } from "../facts/readers/agent.ts";
-import { bridgeOf, isGateway, type Uplink } from "../facts/scene.ts";
+import { bridgeOf, isGateway, type Uplink, uplinksOf } from "../facts/scene.ts";
 import type { Link, Route, Rule } from "../netlink/mod.ts";
 import type { Forwarded, Space } from "../netlink/view.ts";
 import { usedOf } from "./gateways.ts";
@@ -14,7 +14,7 @@ import type { Kernel } from "./observe/kernel.ts";
 import type { Question } from "./questions/question.ts";
 import { routeWords, ruleTo } from "./readers/policy.ts";
 import { ruleAgainst } from "./readers/agent_firewall.ts";
-import { wrongMac } from "./readers/hardware.ts";
+import { addressesOn, claimed, severalHave, wrongMac } from "./readers/hardware.ts";
 import type { Reader } from "./readers/reader.ts";
 import { takeTokens } from "./tokens.ts";
 
@@ -25,7 +25,7 @@ interface NextHop {
   route: Route;
 }
 
-type Asks = Pick<Kernel, "whoHas" | "isPassedOn" | "dropOfAsking">;
+type Asks = Pick<Kernel, "whoHas" | "isPassedOn" | "answererOf" | "dropOfAsking">;
 
 const MOST = 16;
 /** Who may tell whether a router filters by source. */
@@ -66,6 +66,28 @@ export function nextHopsOf(host: Space, own: readonly string[]): NextHop[] {
 /** Links without ARP have no hardware addresses to be asked for. */
 function asksThere({ mac, flags }: Link): boolean {
   return mac !== undefined && flags.includes("UP") && !flags.includes("NOARP");
+}
+
+/** What the agent asks on its links, once for all containers. */
+export async function askLinks(agent: Agent, kernel: Asks): Promise<Fact[]> {
+  return await Promise.all([askNextHops(agent, kernel), askForOwn(agent, kernel)]);
+}
+
+/** Of an agent, the links on which it asks whether an address is its alone: of routers with hundreds not all. */
+const MOST_LINKS = 8;
+
+/** Whether somebody beyond has an address of the agent's too, such as one that moves between machines (RFC 5227). */
+async function askForOwn({ host, containers }: Agent, kernel: Asks): Promise<Fact> {
+  const name = "nobody else answers for the agent's addresses";
+  const ways = ([4, 6] as const).flatMap((family) => uplinksOf(host, family, containers));
+  const own = [...new Set(ways.map(({ link }) => link))].filter(asksThere).slice(0, MOST_LINKS)
+    .flatMap((link) => addressesOn(host, link).map((address) => ({ link, address })));
+  if (own.length === 0) return { name, unread: "it has no link to ask by", causes: [] };
+  const asked = own.map(({ link, address }) => claimed(host, kernel, link, address));
+  const saw = `asked for ${
+    own.map(({ link, address }) => `${address} on ${link.name}`).join(", ")
+  }`;
+  return { name, saw, causes: (await Promise.all(asked)).flat() };
 }
 
 /** Asks all of them, once for the agent: who is silent takes packets that others would have passed on. */
@@ -220,14 +242,13 @@ export async function boundTo(
   return undefined;
 }
 
-function answersOf(
-  host: Space,
-  kernel: Asks,
-  { gateway, link }: NextHop,
-): Promise<readonly string[]> {
+function ownFor(host: Space, { gateway, link }: NextHop): string | undefined {
   const family = familyOfKnown(gateway);
-  const own = ownTowards(host, link, gateway, family) ?? host.globalsOf(link, family)[0];
-  return kernel.whoHas(undefined, link, gateway, own?.address);
+  return (ownTowards(host, link, gateway, family) ?? host.globalsOf(link, family)[0])?.address;
+}
+
+function answersOf(host: Space, kernel: Asks, hop: NextHop): Promise<readonly string[]> {
+  return kernel.whoHas(undefined, hop.link, hop.gateway, ownFor(host, hop));
 }
 
 /**
@@ -243,10 +264,11 @@ async function askHop(host: Space, kernel: Asks, hop: NextHop, isNeeded = false)
 async function hopCauses(
   host: Space,
   kernel: Asks,
-  { gateway, link, route }: NextHop,
+  hop: NextHop,
   answers: readonly string[],
   isNeeded: boolean,
 ): Promise<Cause[]> {
+  const { gateway, link, route } = hop;
   const entry = host.neighbourNow(gateway, link);
   const isFixed = entry?.state === "PERMANENT";
   // Who is heard on the wire may be kept from the agent behind it.
@@ -268,6 +290,8 @@ async function hopCauses(
       ],
     )];
   }
+  const several = await severalHave(host, kernel, link, gateway, ownFor(host, hop), answers);
+  if (several.length > 0) return several;
   if (!isFixed || entry.mac === undefined || answers.includes(entry.mac)) return [];
   const about = { address: gateway, mac: entry.mac, wanted: answers.join(", ") };
   return [wrongMac(host, link, "uplink", about)];

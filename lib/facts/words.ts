@@ -92,6 +92,8 @@ const WORDS = {
     "{container} sends from {address}, which is not the address that it was given on {device} ({wanted}) | see who gave {device} {address}, and take it off",
   duplicate_address:
     "{address} of the agent is also somebody else's on {device}: {mac} answers for it | find the machine by its hardware address in the tables of the switches, and give it another address",
+  "duplicate_address/several":
+    "several machines on {device} have {address}: {mac} answer for it | find them by their hardware addresses in the tables of the switches, and take the address from all but one",
   "duplicate_address/DNS server inside":
     "{container} has the address of its DNS server, {address}, itself, on {device}: it asks itself",
   "duplicate_address/DNS server":

@@ -252,6 +252,7 @@ export class World {
         whoHas: () => Promise.resolve([]),
         dropOfAsking: () => Promise.resolve(undefined),
         isPassedOn: () => Promise.resolve(false),
+        answererOf: (_, mac) => Promise.resolve(mac),
         agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,
         tablePorts: () => [],

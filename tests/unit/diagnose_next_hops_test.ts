@@ -130,6 +130,23 @@ Deno.test("a next hop is asked from the agent's address in its own network, and 
   assertEquals([await far.swallowing(), far.sources], [[], []]);
 });
 
+Deno.test("several stations that answer for a next hop are one machine where one answers what any is given", async () => {
+  const { world } = twoHops();
+  const { agent } = world.scene();
+  const said = async (answers: string[], answerer: (mac: string) => string) => {
+    world.kernel.whoHas = (_, __, asked) => Promise.resolve(asked === "203.0.113.8" ? answers : []);
+    world.kernel.answererOf = (_, mac) => Promise.resolve(answerer(mac));
+    const { causes } = await askNextHops(agent as never, world.evidence(4).kernel);
+    return causes.filter(({ address }) => address === "203.0.113.8").map(({ why }) => why);
+  };
+  const two = ["02:00:00:00:00:08", "02:00:00:00:00:18"];
+  assertEquals(await said(two, (mac) => mac), ["several"]);
+  assertEquals(await said(two, () => two[0]!), []);
+  assertEquals(await said(two, () => ""), ["several"]);
+  // One of the agent's own interfaces is on the same wire.
+  assertEquals(await said([two[0]!, world.host.link("wan0")!.mac!], (mac) => mac), []);
+});
+
 Deno.test("what could not be sent accuses nobody", async () => {
   const { world, swallowing } = twoHops();
   world.kernel.isPassedOn = (_, mac) => Promise.resolve(mac.endsWith("8") ? true : undefined);

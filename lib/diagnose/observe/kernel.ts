@@ -10,7 +10,7 @@ import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { xdpProgram } from "../../netlink/traffic_state.ts";
 import { failureText } from "../failure.ts";
 import type { Stop } from "../journey.ts";
-import { isPassedOn } from "../packets/by_hop.ts";
+import { answererOf, isPassedOn } from "../packets/by_hop.ts";
 import { tryConnect, tryDatagram } from "../packets/connect.ts";
 import { isUnsaid, resolveName, TYPE_NS } from "../packets/dns.ts";
 import { tryEcho } from "../packets/echo.ts";
@@ -57,6 +57,8 @@ export function askKernel() {
       remembered(dropped, [link.index, address], () => dropOfAsking(link, address)),
     /** Whether a packet of the agent's is answered where it is given to one station of a link. */
     isPassedOn,
+    /** The station that answers for an address where one of a link is given the question. */
+    answererOf,
     /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
     agentAsks,
     listeners: (...of: Parameters<typeof listeners>): readonly Listener[] => listeners(...of),

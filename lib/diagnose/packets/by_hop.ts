@@ -1,6 +1,7 @@
 /** A packet that is given to one router, whichever the routes would choose. */
 import { SystemError } from "../../kernel/libc.ts";
 import { AF_PACKET, SOCK_DGRAM, Socket } from "../../kernel/socket.ts";
+import { hexPairs } from "../../netlink/link.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { heard } from "./connect.ts";
 import { probeFilter } from "./filter.ts";
@@ -10,19 +11,27 @@ import { stationOn } from "./who_has.ts";
 const ATTEMPTS = 3;
 const ANSWER_MS = 300;
 
+/** Whether a packet of the agent's is answered by its destination where this station gets it. */
+export async function isPassedOn(...to: Parameters<typeof answererOf>) {
+  const by = await answererOf(...to);
+  return by === undefined ? undefined : by !== "";
+}
+
 /**
- * Whether a packet of the agent's is answered by its destination where this station gets it.
+ * Gives a packet to a station of a link.
  *
- * @returns undefined where it could not be sent (ENOBUFS, ENETDOWN), which says nothing of the station
+ * @returns the hardware address that the destination's answer comes from, empty where none comes; undefined where it
+ * could not be sent (ENOBUFS, ENETDOWN), which says nothing of the station
  */
-export async function isPassedOn(
+export async function answererOf(
   link: Link,
   mac: string,
   flow: Flow,
-): Promise<boolean | undefined> {
+  netns?: string,
+): Promise<string | undefined> {
   const { token, destination } = flow;
   const protocol = destination.includes(":") ? ETH_P_IPV6 : ETH_P_IP;
-  using socket = Socket.open(AF_PACKET, SOCK_DGRAM, 0);
+  using socket = Socket.open(AF_PACKET, SOCK_DGRAM, 0, netns);
   try {
     socket.attachFilter(probeFilter({ first: token, last: token }, []));
     const to = stationOn(socket, link, protocol, mac);
@@ -30,15 +39,17 @@ export async function isPassedOn(
     socket.bind(to.with(4, 0).with(5, 0).with(6, 0).with(7, 0), "every link");
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       socket.send(ipPacket(flow), `ask ${destination} by ${mac}`, to);
-      const answer = await heard(socket, ANSWER_MS, (packet) => {
+      const by = await heard(socket, ANSWER_MS, (packet, from) => {
         const seen = readPacket(protocol, packet);
-        return seen?.source === destination && seen.destinationPort === token ? seen : undefined;
+        const isAnswer = seen?.source === destination && seen.destinationPort === token;
+        // struct sockaddr_ll (packet(7)).
+        return isAnswer ? hexPairs(from.subarray(12, 18)) : undefined;
       });
-      if (answer) return true;
+      if (by !== undefined) return by;
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     return undefined;
   }
-  return false;
+  return "";
 }

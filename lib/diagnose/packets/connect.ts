@@ -84,7 +84,7 @@ const MOST_LATE = 64;
 export async function heard<T>(
   socket: Socket,
   ms: number,
-  said: (packet: Uint8Array) => T | undefined,
+  said: (packet: Uint8Array, from: Uint8Array) => T | undefined,
 ): Promise<T | undefined> {
   const end = performance.now() + ms;
   const buffer = new Uint8Array(2048);
@@ -92,9 +92,9 @@ export async function heard<T>(
     const left = end - performance.now();
     if (left <= 0) late++;
     else await socket.readable(left);
-    const length = socket.receive(buffer, "hear an answer");
-    if (length === undefined && left <= 0) return undefined;
-    const one = length === undefined ? undefined : said(buffer.subarray(0, length));
+    const received = socket.receiveFrom(buffer, "hear an answer");
+    if (!received && left <= 0) return undefined;
+    const one = received && said(buffer.subarray(0, received.length), received.from);
     if (one !== undefined) return one;
   }
   return undefined;

@@ -4,7 +4,9 @@ import { gatewaysOf } from "../gateways.ts";
 import { type Ends, endsOf, fromAgent, isAt, toAgent } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { tryEcho } from "../packets/echo.ts";
+import { answererOf } from "../packets/by_hop.ts";
 import { whoHas } from "../packets/who_has.ts";
+import { severalHave } from "../readers/hardware.ts";
 import { familyOfKnown } from "../../base/ip.ts";
 import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
 import { type Answer, answered, failed, findingOf, type Question } from "./question.ts";
@@ -81,9 +83,10 @@ async function heard(
   const owner = scene.host.ownerOf(gateway);
   // The agent answers on all its links, and takes what comes by any: an echo tells whether it does.
   const right = [...scene.host.links.map(({ mac }) => mac), hostEnd?.mac, bridge?.link?.mac];
-  return owner && hostEnd && answers.some((mac) => !right.includes(mac))
-    ? { kind: "others_have", address: gateway, macs: answers }
-    : undefined;
+  const isWrong = owner
+    ? hostEnd && answers.some((mac) => !right.includes(mac))
+    : (await severalHave(scene.inside, { answererOf }, link!, gateway, own, answers)).length > 0;
+  return isWrong ? { kind: "others_have", address: gateway, macs: answers } : undefined;
 }
 
 /** Does the agent find the container, by ARP? What comes from elsewhere must. */

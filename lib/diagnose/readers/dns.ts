@@ -95,9 +95,9 @@ async function sharedServer({ scene, question, kernel }: Evidence): Promise<Caus
   const server = question.destination;
   const way = scene.uplink(question.family);
   const owner = host.ownerOf(server);
-  if (!way || !owner || question.family === 6) return [];
-  const { others, seen } = await answeringAlso(kernel, way.link, server);
-  if (others.every((mac) => host.links.some((link) => link.mac === mac))) return [];
+  if (!way || !owner) return [];
+  const { others, seen } = await answeringAlso(host, kernel, way.link, server);
+  if (others.length === 0) return [];
   const length = host.addressesOf(owner).find(({ address }) => address === server)!.prefixLength;
   return [cause(
     "duplicate_address",

@@ -20,6 +20,7 @@ import type { Kernel } from "../observe/kernel.ts";
 import { gatewaysOf } from "../gateways.ts";
 import type { Leg } from "../journey.ts";
 import type { Trail } from "../place.ts";
+import { takeTokens } from "../tokens.ts";
 import { routeWords, sideOf } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
@@ -216,29 +217,81 @@ export async function sharedAddresses(
 ): Promise<Cause[]> {
   const found = scene.interfaces.flatMap(({ link }) => {
     if (!link?.flags.includes("UP")) return [];
-    const own = scene.inside.globalsOf(link, 4);
-    return own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
-      const { others, seen } = await answeringAlso(kernel, link, address, scene.inside.netns);
+    return addressesOn(scene.inside, link).map(async (address) => {
+      const { others, seen } = await answeringAlso(scene.inside, kernel, link, address);
       return others.length === 0 ? [] : [duplicate(scene, address, seen)];
     });
   });
   return (await Promise.all(found)).flat();
 }
 
-/** Who else answers who has an address that is a link's own. */
+/** An interface with hundreds of addresses is none of a container's usual ones. */
+const MOST_ADDRESSES = 8;
+
+/** The addresses of a link that others on it may have as well. */
+export function addressesOn(view: Space, link: Link): string[] {
+  return ([4, 6] as const).flatMap((family) => view.globalsOf(link, family))
+    .slice(0, MOST_ADDRESSES).map(({ address }) => address);
+}
+
+/** Who else answers who has an address of somebody's own: by each interface on one wire he answers himself. */
 export async function answeringAlso(
+  view: Space,
   kernel: Pick<Kernel, "whoHas">,
   link: Link,
   address: string,
-  netns?: string,
 ): Promise<{ others: readonly string[]; seen: Proof[] }> {
-  const answers = await kernel.whoHas(netns, link, address, "nobody");
+  const answers = await kernel.whoHas(view.netns, link, address, "nobody");
   const seen = [{ asked: address, on: link.name, answers }, `${link.name} is ${link.mac}`];
-  return { others: answers.filter((mac) => mac !== link.mac), seen };
+  return { others: othersThan(view, answers), seen };
 }
 
-/** An interface with hundreds of addresses is none of a container's usual ones. */
-const MOST_ADDRESSES = 8;
+function othersThan({ links }: Space, answers: readonly string[]): string[] {
+  return answers.filter((mac) => links.every((link) => link.mac !== mac));
+}
+
+/** An address of the agent's that somebody beyond a link answers for. */
+export async function claimed(
+  host: Space,
+  kernel: Pick<Kernel, "whoHas">,
+  link: Link,
+  address: string,
+): Promise<Cause[]> {
+  const { others, seen } = await answeringAlso(host, kernel, link, address);
+  const about = { address, device: link.name, mac: others.join(", ") };
+  return others.length === 0
+    ? []
+    : [cause("duplicate_address", ["duplicate", "outside"], about, seen)];
+}
+
+/**
+ * An address that several machines answer for. One machine with two interfaces on the wire answers by both who has it;
+ * an echo that either of them is given it answers by the one that its route leads by.
+ *
+ * @param own the address of who asks
+ */
+export async function severalHave(
+  view: Space,
+  kernel: Pick<Kernel, "answererOf">,
+  link: Link,
+  address: string,
+  own: string | undefined,
+  answers: readonly string[],
+): Promise<Cause[]> {
+  const macs = othersThan(view, answers);
+  if (macs.length < 2 || own === undefined) return [];
+  const { first } = takeTokens(macs.length);
+  const flow = { protocol: "icmp" as const, source: own, destination: address, port: 0 };
+  const by = await Promise.all(
+    macs.map((mac, i) => kernel.answererOf(link, mac, { ...flow, token: first + i }, view.netns)),
+  );
+  if (by[0] && by.every((one) => one === by[0])) return [];
+  const about = { address, device: link.name, mac: macs.join(" and "), why: "several" };
+  return [cause("duplicate_address", ["duplicate", "outside"], about, [
+    { asked: address, on: link.name, answers },
+    ...macs.map((mac, i) => `asked ${address} at ${mac}: ${by[i] || "nobody"} answered`),
+  ])];
+}
 
 /** Somebody else answers for the gateway. */
 export const otherGateway: Reader = (e) => {
@@ -272,9 +325,9 @@ async function answerFor(
   const owner = host.ownerOf(gateway);
   // A router of the agent's that answers by proxy ARP does so with the end of the veth.
   const right = [owner?.mac, hostEnd?.mac, bridge?.link?.mac];
-  const wrong = owner
-    ? answers.filter((mac) => !right.includes(mac))
-    : answers.slice(answers.length > 1 ? 0 : 1);
+  const isOther = (mac: string) =>
+    owner ? !right.includes(mac) : answers.length > 1 && scene.agent.ownerOfMac(mac) !== undefined;
+  const wrong = answers.filter(isOther);
   const asked = { asked: gateway, on: ifName, answers };
   const values = { container, gateway, device: ifName };
   const reason = ["neighbour", "container"] as const;
@@ -289,6 +342,8 @@ async function answerFor(
       return cause("gateway_wrong_mac", reason, { ...values, ...who, mac, why }, seen);
     });
   }
+  const several = owner ? [] : await severalHave(inside, kernel, link!, gateway, source, answers);
+  if (several.length > 0) return several;
   const cached = inside.neighbourNow(gateway, link!);
   if (cached?.mac === undefined || answers.includes(cached.mac)) return [];
   return [cause(

@@ -11,7 +11,7 @@ import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
 import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
 import { routeCauses, subnetTaken } from "./agent_routing.ts";
-import { answeringAlso, wrongMac } from "./hardware.ts";
+import { claimed, wrongMac } from "./hardware.ts";
 import { firstOf, type Reader, ruleCause } from "./reader.ts";
 
 /** An error of ICMP that came in from outside, and says why the packet went no farther. */
@@ -163,12 +163,7 @@ const wire = (e: Evidence) => withoutPort(e, e.trail.before!.stop.link);
 /** Somebody beyond who has the agent's own address takes its packets for his own. */
 async function sharedAddress(e: Evidence): Promise<Cause[]> {
   const { link, own: address } = await nextHop(e);
-  if (address === undefined || address.includes(":")) return [];
-  const { others, seen } = await answeringAlso(e.kernel, link, address);
-  const about = { address, device: link.name, mac: others.join(", ") };
-  return others.length === 0
-    ? []
-    : [cause("duplicate_address", ["duplicate", "outside"], about, seen)];
+  return address === undefined ? [] : await claimed(e.scene.host, e.kernel, link, address);
 }
 
 /** Above it a packet was made large to ask for the size of the path. */
