@@ -52,7 +52,7 @@ export const OF_CONTAINER: readonly FactReader<Scene>[] = [
   { name: "its resolver's configuration leads to a server", read: readResolver },
   { name: "its programs may read what they resolve names by", read: readReadable },
   { name: "its leases are its own", read: readLeases },
-  { name: "it keeps the pieces of packets until they are whole", read: readOwnLimits },
+  { name: "it keeps the pieces of packets, and has ports to connect from", read: readOwnLimits },
 ];
 
 /** Of the agent, what its containers' packets depend on. */

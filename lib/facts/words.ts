@@ -446,9 +446,9 @@ const WORDS = {
   ecn_lost:
     "{address} answers the agent and not {container}, whose SYNs ask for ECN ({setting} is {value}): something beyond drops those | or let pass on the way what asks for it (RFC 3168)",
   local_ports_used_up:
-    "{container} has no local port left to {address}: {setting} is {value}[, of which {why} are reserved (ip_local_reserved_ports)], and its connections have the others | give it a larger range[, reserve fewer than {why}], or find what leaves so many connections open",
+    "{container|the agent} has no local port left[ to {address}]: {setting} is {value}[, of which {why} are reserved (ip_local_reserved_ports)][, and its connections have {other}] | give it a larger range[, reserve fewer than {why}], or find what leaves so many connections open",
   ephemeral_ports_lost:
-    "connections of {container} to {address} are lost if they come from the ports that the kernel gives out ({setting} is {value}), and others are not | look for a rule, or an access list beyond, that goes by the port that a connection comes from",
+    "connections of {container|the agent} to {address} are lost if they come from the ports that the kernel gives out ({setting} is {value}), and others are not | look for a rule, or an access list beyond, that goes by the port that a connection comes from",
   macvlan_parent:
     "{address} is on {other}, the device below {device} of {container}: a {value} never reaches it | give the agent a {value} of its own there, or the container another network",
   hosts_differ:

@@ -1172,7 +1172,17 @@ Deno.test("reserved ports are named where the kernel would give them out", async
     world.inside.settings["ipv4/ip_local_reserved_ports"] = reserved;
     const [found] = await explain(world.evidence(0, { failure }));
     assertEquals([found!.code, found!.why], ["local_ports_used_up", said]);
+    const isNone = readOwnLimits(world.scene()).causes.length > 0;
+    assertEquals(isNone, reserved === "32000-40000");
   }
+});
+
+Deno.test("whoever has no port left is who connects", async () => {
+  const world = new World();
+  const failure = { kind: "ephemeral", outcome: "EADDRNOTAVAIL" } as never;
+  const journey = { ...world.evidence(0).question.journey, from: "agent" } as const;
+  const [found] = await explain(world.evidence(0, { failure }, { journey }));
+  assertEquals([found!.place, found!.container], ["agent", undefined]);
 });
 
 Deno.test("an answer that comes while its loss is explained is late, and not lost", async () => {

@@ -5,6 +5,7 @@ import { isAddress } from "../../base/ip.ts";
 import { AGENT_PORT } from "../../facts/readers/agent.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { endsOf, wayTo } from "../journey.ts";
+import { EPHEMERAL } from "./listener.ts";
 import { tryConnect } from "../packets/connect.ts";
 import {
   type DnsAnswer,
@@ -25,6 +26,7 @@ import {
   failed,
   failedBy,
   type Question,
+  unasked,
 } from "./question.ts";
 
 /** A server may be slow; a resolver waits five seconds for it. */
@@ -90,8 +92,13 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
     ...common,
     text: `resolves names by ${server} over TCP`,
     protocol: "tcp",
-    async ask(token, session) {
-      const outcome = await overTcp(token);
+    async ask(token, session, nth) {
+      const outcome = await overTcp(nth === EPHEMERAL ? undefined : token);
+      if (nth === EPHEMERAL) {
+        return outcome === "EADDRNOTAVAIL"
+          ? failed({ kind: "ephemeral", outcome })
+          : unasked(outcome);
+      }
       // Nothing but the server's own word tells that it has none.
       const isItsOwn = common.journey.legs.length === 0 ||
         session.at(common.journey, token, "back", 0).length > 0;

@@ -30,7 +30,7 @@ export interface Listening {
 }
 
 /** The last of the tries comes from a port that the kernel gives out, as the task's own do. */
-const EPHEMERAL = TRIES - 1;
+export const EPHEMERAL = TRIES - 1;
 
 /** Connects; and asks, where that is harmless. What is not read was not taken. */
 export async function askListener(

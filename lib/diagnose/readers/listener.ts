@@ -3,6 +3,7 @@ import { ANY_ADDRESS } from "../../base/ip.ts";
 import { type Cause, cause, type Place, RECOVER, sysctlName } from "../../facts/cause.ts";
 import type { FactReader } from "../../facts/facts.ts";
 import { saw } from "../../facts/look.ts";
+import { portsUsedUp, RANGE } from "../../facts/readers/limits.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
 import { accepts, isFull } from "../../netlink/sock_diag.ts";
@@ -231,23 +232,13 @@ export const ephemeralPorts: Reader = async (e) => {
   const from = scene.forwardedOf(question.family);
   const hops = await swallowingHops(scene.host, kernel, { ...question, from });
   if (hops.length > 0) return hops;
-  const path = "ipv4/ip_local_port_range";
-  const value = scene.inside.setting(path)?.replace(/\s+/, " ");
-  const { name: container } = scene;
-  const why = reservedOf(value, scene.inside.setting("ipv4/ip_local_reserved_ports"));
-  const about = { container, address: question.destination, setting: sysctlName(path), value };
+  const isAgents = question.journey.from === "agent";
+  const view = isAgents ? scene.host : scene.inside;
+  const container = isAgents ? undefined : scene.name;
+  const about = { container, address: question.destination };
   const seen = [failureText(failure)];
-  return failure.outcome === "EADDRNOTAVAIL"
-    ? [cause("local_ports_used_up", ["sysctl", "container"], { ...about, why }, seen)]
-    : [cause("ephemeral_ports_lost", ["rule", "agent"], about, seen)];
+  if (failure.outcome === "EADDRNOTAVAIL") return [portsUsedUp(view, about, seen)];
+  const value = view.setting(RANGE)?.replace(/\s+/, " ");
+  const range = { setting: sysctlName(RANGE), value };
+  return [cause("ephemeral_ports_lost", ["rule", "agent"], { ...about, ...range }, seen)];
 };
-
-/** Of the reserved ports, as `80,8000-8010`, what the kernel would give out of a range, as `32768 60999`. */
-function reservedOf(range = "", reserved = ""): string | undefined {
-  const [first = 0, last = 0] = range.split(" ").map(Number);
-  const within = reserved.split(",").filter((part) => {
-    const [from = 0, to = from] = part.split("-").map(Number);
-    return from <= last && to >= first;
-  });
-  return within.join(",") || undefined;
-}

@@ -40,15 +40,23 @@ const TOO_SHORT = 1;
 const BETWEEN_REQUESTS = `${TIMEOUT}tcp_timeout_established`;
 
 /** Undefined where the kernel has none of these. */
-function tooLow(space: Space, limits: readonly Limit[]): Limit[] | undefined {
-  const values = space.settingsOf(limits.map(([path]) => path));
-  if (values.every((value) => value === undefined)) return undefined;
+function tooLow(
+  space: Space,
+  limits: readonly Limit[],
+  values = space.settingsOf(limits.map(([path]) => path)),
+): Limit[] | undefined {
+  if (limits.every((_, i) => values[i] === undefined)) return undefined;
   return limits.filter(([, least], i) => Number(values[i] ?? least) < least);
 }
 
 /** A problem where the kernel has counted what it could not put together: not to do so may be meant. */
-function piecesLost(space: Space, place: "agent" | "container", container?: string) {
-  return tooLow(space, PIECES)?.map(([path, least]) => {
+function piecesLost(
+  space: Space,
+  place: "agent" | "container",
+  container?: string,
+  values?: (string | undefined)[],
+) {
+  return tooLow(space, PIECES, values)?.map(([path, least]) => {
     const counter = path.startsWith("ipv4/") ? ["snmp", "ReasmFails"] : ["snmp6", "Ip6ReasmFails"];
     const lost = space.counted(...counter as ["snmp", string]);
     const seen = [`${counter[1]} of /proc/net/${counter[0]} is ${lost}`];
@@ -91,7 +99,48 @@ export function readAgentsLimits({ host }: { readonly host: Space }): Look {
     : saw("limits of fragments and connections", [...pieces ?? [], ...forgetful(host)]);
 }
 
-export function readOwnLimits({ inside, name }: Scene): Look {
-  const pieces = piecesLost(inside, "container", name);
-  return pieces === undefined ? NO_LIMITS : saw("limits of fragments", pieces);
+export const RANGE = "ipv4/ip_local_port_range";
+const PORTS = [RANGE, "ipv4/ip_local_reserved_ports"];
+
+/** What the kernel gives out for connections, of the values of {@link PORTS}; undefined where it does not say. */
+function portsOf([range, without = ""]: readonly (string | undefined)[]) {
+  if (range === undefined) return undefined;
+  const value = range.replace(/\s+/, " ");
+  const [first = 0, last = 0] = value.split(" ").map(Number);
+  // As `80,8000-8010`, each once.
+  const reserved = without.split(",").flatMap((part) => {
+    const [from = 0, to = from] = part.split("-").map(Number);
+    const count = Math.min(to, last) - Math.max(from, first) + 1;
+    return part !== "" && count > 0 ? [{ part, count }] : [];
+  });
+  const left = reserved.reduce((sum, { count }) => sum - count, last - first + 1);
+  return { value, why: reserved.map(({ part }) => part).join(",") || undefined, left };
+}
+
+/** The kernel has no port for a connection of a container's, or without one of the agent's, to an address or to any. */
+export function portsUsedUp(
+  view: Space,
+  { container, address }: Pick<Cause, "container" | "address">,
+  seen: readonly string[],
+): Cause {
+  const { value, why, left } = portsOf(view.settingsOf(PORTS)) ?? {};
+  const other = why === undefined ? "all of them" : "the others";
+  const where = left === 0 ? {} : { address, other };
+  return cause(
+    "local_ports_used_up",
+    ["sysctl", container === undefined ? "agent" : "container"],
+    { container, setting: sysctlName(RANGE), value, why, ...where },
+    seen,
+  );
+}
+
+export function readOwnLimits({ inside, name: container }: Scene): Look {
+  // The namespace is entered once: `list` reads each container's.
+  const values = inside.settingsOf([...PIECES.map(([path]) => path), ...PORTS]);
+  const pieces = piecesLost(inside, "container", container, values);
+  const { left } = portsOf(values.slice(PIECES.length)) ?? {};
+  if (pieces === undefined && left === undefined) return NO_LIMITS;
+  const seen = `limits of fragments; ${left} ports that are not reserved`;
+  const none = left === 0 ? [portsUsedUp(inside, { container }, [seen])] : [];
+  return saw(seen, [...pieces ?? [], ...none]);
 }
