@@ -443,6 +443,8 @@ const WORDS = {
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other} from a hardware address of its own ({mac}), and nothing comes back | look whether the switch or the hypervisor behind {device} lets more than one hardware address pass (port security, forged transmits); then at {address}: its firewall, and its route back to {other}",
   hop_refuses:
     "{other} refuses what is for {address}: {value} | look at {other}: its firewall, and its routes to {address}",
+  answer_late:
+    "{address} answers {container|the agent} only after {value}, which pass between {device} and {other} | look there for a queue that holds packets, a link that is slow, or a detour: TCP sends its SYN again after 1 s, and resolvers of names give up after 5 s",
   ecn_lost:
     "{address} answers the agent and not {container}, whose SYNs ask for ECN ({setting} is {value}): something beyond drops those | or let pass on the way what asks for it (RFC 3168)",
   local_ports_used_up:

@@ -35,6 +35,7 @@ export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 const SO_ERROR = 4;
+const SIOCGSTAMPNS = 0x8907n;
 /** asm-generic/socket.h, since Linux 5.14. */
 const SO_NETNS_COOKIE = 71;
 
@@ -166,6 +167,16 @@ export class Socket extends Handle {
     if (length >= 0) return { length, from: from.subarray(0, size[0]) };
     if (length === -EAGAIN) return undefined;
     throw new SystemError(-length, what);
+  }
+
+  /**
+   * When the kernel met what was received last, in ms of its clock (socket(7)): from the first time on that it is asked,
+   * which has no answer.
+   */
+  get receivedAt(): number | undefined {
+    const time = new BigInt64Array(2);
+    const result = libc().ioctl(this.fd, SIOCGSTAMPNS, new Uint8Array(time.buffer));
+    return result < 0 ? undefined : Number(time[0]) * 1000 + Number(time[1]) / 1e6;
   }
 
   /**

@@ -1191,6 +1191,12 @@ Deno.test("an answer that comes while its loss is explained is late, and not los
   const [e, whole] = [world.evidence(4), world.evidence(8)];
   assertEquals((await explain(e)).map(({ code }) => code), ["outside_silent"]);
   assertEquals(await explain({ ...e, seenByNow: () => whole.sightings }), []);
+  const after = async (ms: number, late = { ...world.evidence(8), failure: e.failure }) => {
+    late.trail.seen.forEach((one, i) => one!.ms = i < 4 ? 0 : ms);
+    return (await explain(late)).map(({ code, place, value }) => [code, place, value]);
+  };
+  assertEquals(await after(1600), [["answer_late", "outside", "1.6 s"]]);
+  assertEquals(await after(999), []);
 });
 
 Deno.test("without a default route the agent is told so, and not what each address lacks", async () => {

@@ -24,6 +24,8 @@ export interface Sighting {
   to?: string;
   /** Bytes from the network header on. */
   length: number;
+  /** When, in ms of the kernel's clock. */
+  ms?: number;
 }
 
 /** What the IP header says, since a filter cuts what is received. */
@@ -44,6 +46,7 @@ export class Tap implements Disposable {
     this.#socket = Socket.open(AF_PACKET, SOCK_RAW, 0, stop.netns);
     try {
       this.#socket.attachFilter(filter);
+      void this.#socket.receivedAt;
       stationOn(this.#socket, stop.link, ETH_P_ALL);
     } catch (error) {
       this.#socket.close();
@@ -76,6 +79,7 @@ export class Tap implements Disposable {
         direction: from[10] === PACKET_OUTGOING ? "out" : "in",
         packet,
         to: offset > 0 ? hexPairs(buffer.subarray(0, 6)) : undefined,
+        ms: this.#socket.receivedAt,
         length: ipLength(view.getUint16(2), buffer.subarray(offset)) ?? length - offset,
       };
     }

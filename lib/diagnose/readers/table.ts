@@ -10,7 +10,8 @@ import { type Cause, cause, isProblem, type Mechanism, type Place } from "../../
 import type { Evidence } from "../evidence.ts";
 import type { Question } from "../questions/question.ts";
 import { shareText } from "../failure.ts";
-import { trailOf, trailText } from "../place.ts";
+import { legText } from "../journey.ts";
+import { trailAt, trailOf, trailText } from "../place.ts";
 import { silentHop, strayAnswer } from "../paths.ts";
 import * as firewall from "./agent_firewall.ts";
 import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
@@ -62,12 +63,12 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
     const found = (await read(e)).filter((one) => isProblem(one) && !isContradicted(one, e));
     if (found.length > 0) {
       // It has come while its loss was explained: whoever sent it was slow.
-      const now = () => trailOf(e.question.journey, e.seenByNow(), e.token);
-      if (e.trail.after && isLate({ ...e, trail: now() })) return [];
+      const now = () => ({ ...e, trail: trailOf(e.question.journey, e.seenByNow(), e.token) });
+      if (e.trail.after && isLate(now())) return late(now());
       return found.slice(0, MOST).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
     }
   }
-  if (isLate(e)) return [];
+  if (isLate(e)) return late(e);
   const lost = notJudged(
     e,
     e.failure.kind === "stuck" ? "payload_lost" : e.share ? "packets_lost" : "lost",
@@ -82,6 +83,35 @@ function isLate({ failure, question, trail: { before, after }, drops }: Evidence
     question.topic === "neighbour" && failure.kind === "errno" && failure.errno === "ECONNREFUSED";
   return isAnswer && before !== undefined && after === undefined &&
     drops.length === 0;
+}
+
+/** TCP sends its SYN again after so long (RFC 6298). */
+const SLOW_MS = 1000;
+
+/**
+ * Of an answer that came late, between which hops it, or the question, was for so long. Echoes and handshakes are the
+ * kernel's to answer; of datagrams a server may think as long as it likes.
+ */
+function late({ scene, question, trail: { journey, seen } }: Evidence): Cause[] {
+  const waits = seen.slice(1).map((one, i) => (one?.ms ?? 0) - (seen[i]?.ms ?? Infinity));
+  const ms = Math.max(...waits);
+  if (!(ms >= SLOW_MS) || question.protocol === "udp") return [];
+  const last = waits.indexOf(ms);
+  const { before, after, place } = trailAt(
+    journey,
+    seen.map((one, i) => i > last ? undefined : one),
+  );
+  const [device, other] = [before, after].map((leg) => leg!.stop.name);
+  return [cause("answer_late", ["route", place], {
+    container: journey.from === "agent" ? undefined : scene.name,
+    address: question.destination,
+    value: `${(ms / 1000).toFixed(1)} s`,
+    device,
+    other: device === other ? "what is behind it" : other,
+  }, [
+    `asked: ${sentence(question)}`,
+    `${legText(before!)}, and ${Math.round(ms)} ms later ${legText(after!)}`,
+  ])];
 }
 
 /** What is known of a loss when nothing explains it, or there was no time to: which packets, and where. */
