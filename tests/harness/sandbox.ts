@@ -97,6 +97,11 @@ export class Namespace implements AsyncDisposable {
     return output.stdout;
   }
 
+  /** What `ip` is told, line by line, in one process: each costs as much as what it does. */
+  async ip(lines: readonly string[]): Promise<void> {
+    await this.ok(["ip", "-batch", "-"], { stdin: lines.join("\n") });
+  }
+
   /** Ends everything that was started in it, services that left their parents too. */
   async [Symbol.asyncDispose](): Promise<void> {
     await endProcessesIn(this.pid, this.own);
@@ -170,12 +175,6 @@ export class Outside extends Namespace {
   }
 
   static async create(agent: Sandbox, index: number): Promise<Outside> {
-    if (index === 0) {
-      await agent.ok(["ip", "link", "add", "wan0", "type", "bridge"]);
-      await agent.ok(["ip", "address", "add", `${AGENT_ADDRESS}/24`, "dev", "wan0"]);
-      await agent.ok(["ip", "address", "add", `${AGENT_ADDRESS_6}/64`, "dev", "wan0", "nodad"]);
-      await agent.ok(["ip", "link", "set", "wan0", "up"]);
-    }
     const [pid, holder] = await Namespace.hold(
       agent.enter(["unshare", "--net", "sh", "-c", "echo $$ && exec cat"]),
     );
@@ -186,24 +185,23 @@ export class Outside extends Namespace {
       `2001:db8:113::${index + 2}`,
     );
     const wire = `wan0-${index}`;
-    await agent.ok([
-      "ip",
-      "link",
-      "add",
-      wire,
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "eth0",
-      "netns",
-      `${pid}`,
+    const bridge = [
+      "link add wan0 type bridge",
+      `address add ${AGENT_ADDRESS}/24 dev wan0`,
+      `address add ${AGENT_ADDRESS_6}/64 dev wan0 nodad`,
+      "link set wan0 up",
+    ];
+    await agent.ip([
+      ...index === 0 ? bridge : [],
+      `link add ${wire} type veth peer name eth0 netns ${pid}`,
+      `link set ${wire} master wan0 up`,
     ]);
-    await agent.ok(["ip", "link", "set", wire, "master", "wan0", "up"]);
-    await outside.ok(["ip", "link", "set", "lo", "up"]);
-    await outside.ok(["ip", "link", "set", "eth0", "up"]);
-    await outside.ok(["ip", "address", "add", `${outside.address}/24`, "dev", "eth0"]);
-    await outside.ok(["ip", "address", "add", `${outside.address6}/64`, "dev", "eth0", "nodad"]);
+    await outside.ip([
+      "link set lo up",
+      "link set eth0 up",
+      `address add ${outside.address}/24 dev eth0`,
+      `address add ${outside.address6}/64 dev eth0 nodad`,
+    ]);
     return outside;
   }
 }

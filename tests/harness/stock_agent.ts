@@ -67,7 +67,7 @@ export class StockContainer extends Namespace {
     for (const [i, network] of networks.entries()) {
       await container.#attach(agent, network, `eth${i}`, options);
     }
-    await container.#files(agent, options.resolvConf ?? "nameserver 203.0.113.2\n");
+    await container.#files(options.resolvConf ?? "nameserver 203.0.113.2\n");
     return container;
   }
 
@@ -86,11 +86,10 @@ export class StockContainer extends Namespace {
       args: { "org.apache.mesos": { network_info: info } },
     });
     const directory = `${this.dir}/${network.name}`;
-    await agent.ok(["mkdir", "-p", `${directory}/${ifName}`]);
-    await agent.ok(["tee", `${directory}/network.conf`], { stdin: config });
     const plugins = options.plugins ?? CNI_PLUGINS;
-    const plugin = (await agent.ok(["sh", "-c", `PATH=${plugins}; command -v ${network.type}`]))
-      .trim();
+    const script = `mkdir -p ${directory}/${ifName}; cat >${directory}/network.conf
+      PATH=${plugins}; command -v ${network.type}`;
+    const plugin = (await agent.ok(["sh", "-ec", script], { stdin: config })).trim();
     const output = await agent.run([plugin], {
       stdin: config,
       clearEnv: true,
@@ -111,23 +110,15 @@ export class StockContainer extends Namespace {
     }
   }
 
-  async #files(agent: Sandbox, resolvConf: string): Promise<void> {
+  async #files(resolvConf: string): Promise<void> {
     const { dir, id } = this;
-    const files = {
-      hostname: `${id}\n`,
-      hosts: `127.0.0.1 localhost\n${this.addresses[0] ?? "127.0.1.1"} ${id}\n`,
-      "resolv.conf": resolvConf,
-    };
-    for (const [name, text] of Object.entries(files)) {
-      await agent.ok(["tee", `${dir}/${name}`], { stdin: text });
-    }
-    await this.ok([
-      "sh",
-      "-ec",
-      `mount --make-rslave /
-      for file in hosts hostname resolv.conf; do mount --bind ${dir}/$file /etc/$file; done
-      ip link set lo up`,
-    ]);
+    const hosts = `127.0.0.1 localhost\n${this.addresses[0] ?? "127.0.1.1"} ${id}\n`;
+    const script = `cd ${dir}
+      printf %s "$1" >hostname; printf %s "$2" >hosts; printf %s "$3" >resolv.conf
+      mount --make-rslave /
+      for file in hosts hostname resolv.conf; do mount --bind $file /etc/$file; done
+      ip link set lo up`;
+    await this.ok(["sh", "-ec", script, "sh", `${id}\n`, hosts, resolvConf]);
   }
 
   /** The path of a checkpoint. */
