@@ -86,7 +86,10 @@ while (waiting.length > 0 && workers.length < MOST_AT_A_TIME) {
 await Promise.all(workers);
 
 await Deno.remove(SCRATCH, { recursive: true });
-for (const { job, tally, seconds } of outcomes) if (tally.failed === 0) times[job.name] = seconds;
+// What one takes alone says nothing of what it takes beside others.
+if (jobs.length > 1) {
+  for (const { job, tally, seconds } of outcomes) if (tally.failed === 0) times[job.name] = seconds;
+}
 await Deno.writeTextFile(TIMES, JSON.stringify(times));
 const failed = outcomes.filter(({ tally }) => tally.failed > 0);
 if (failed.length > 0) console.log("\nFailed:");
