@@ -37,7 +37,13 @@ import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
 import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
-import { type Answer, LATE, type Question, type Topic, unasked } from "./questions/question.ts";
+import {
+  type Answer,
+  answeredAfterAll,
+  type Question,
+  type Topic,
+  unasked,
+} from "./questions/question.ts";
 import { sharedAddresses, sharedMacs } from "./readers/hardware.ts";
 import { WAITING } from "./readers/listener.ts";
 import { partialRules } from "./readers/partial.ts";
@@ -297,7 +303,7 @@ export async function answer(
       return [];
     }
     const explained = await explainInTime(evidence);
-    if (explained.length === 0) asked[i] = { ...before, ...LATE };
+    if (explained.length === 0) asked[i] = { ...before, ...answeredAfterAll(evidence.failure) };
     const answeredOnes = questions.filter((_, k) => asked[k]!.outcome === "answered");
     const echoes = ofEchoAlone(explained, question, answeredOnes);
     if (echoes) asked[i] = { ...before, ...unasked("echoes are dropped here: see the hint") };

@@ -16,6 +16,7 @@ export type Failure =
   | { kind: "not_arrived" | "refused" | "no_answer" | "answer_lost" }
   | { kind: "untranslated"; address: string; port: number }
   | { kind: "astray"; device: string; by: string }
+  | { kind: "hidden"; address: string }
   /** Of a DNS server: a code of its answers, or what is wrong with them. */
   | { kind: "dns"; code: string; domain?: string; address?: string; ms?: number }
   /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
@@ -66,6 +67,7 @@ const TEXTS: { readonly [K in Failure["kind"]]: Text<K> } = {
       agent: `it says that ${domain} is ${address}, which is not this agent`,
     })[code] ?? code,
   astray: ({ device, by }) => `its answer leaves by ${by}, and not by ${device}`,
+  hidden: ({ address }) => `the container sees it come from ${address}`,
   stuck: "the connection is taken, and what is sent on it does not arrive",
   unaccepted: "the connection waits to be accepted",
   unread: "what was sent is taken, and not read",

@@ -18,7 +18,7 @@ import { type Hop, type Trail, trailOf } from "./place.ts";
 import { connectionQuestion, proxyQuestions } from "./questions/connection.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import type { MayTalkTo } from "./questions/listener.ts";
-import { type Answer, LATE, type Question } from "./questions/question.ts";
+import { type Answer, answeredAfterAll, type Question } from "./questions/question.ts";
 import { swallowingHops } from "./paths.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain } from "./readers/table.ts";
@@ -159,7 +159,7 @@ export async function watch(scene: Scene, question: Question, token: number) {
   const evidence = () =>
     evidenceOf(scene, question, answer, tried, session, new KnownRules(), askKernel());
   const causes = answer.outcome === "failed" ? await explain(evidence()) : [...answer.hints ?? []];
-  const now = answer.outcome === "failed" && causes.length === 0 ? LATE : answer;
+  const now = answer.failure && causes.length === 0 ? answeredAfterAll(answer.failure) : answer;
   const hops = hopsOf(trail, now);
   return { answer: now, arrived: now.outcome === "answered", hops, causes, trail };
 }

@@ -249,6 +249,8 @@ const WORDS = {
     "what goes to {container} gets the source {address}, which is no address of the agent[: {chain}: {rule}] | correct the rule that translates it",
   "wrong_snat+device":
     "what goes out by {device} gets the source {address}, which is no address of the agent[: {chain}: {rule}] | correct the rule that translates it",
+  client_hidden:
+    "what comes to {container} from outside seems to come from {address} of the agent: a rule of {chain} translates it, and no program in {container} sees who asks: {rule} | delete it if it is not meant so; what lets in, limits or logs by address takes all clients for one",
   not_masqueraded:
     '{container} sends what is for {address} from {other} by {network}, which does not masquerade it: it leaves by {device}, and nothing comes back | lead it by a network that does, such as {value}; or set "ipMasq" in the config of {network}, or let those beyond know the way to {other}',
   tunnel_silent:

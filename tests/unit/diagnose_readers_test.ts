@@ -72,6 +72,14 @@ const CASES: Case[] = [
     const asked = { topic: "port", stranger: "198.51.100.7", returns: ["no answer"] } as const;
     return explain(world.evidence(8, { failure }, asked));
   }, "answer_astray rule agent"],
+  ["a rule hides who comes from outside", (world) => {
+    world.inside.chosen["198.51.100.7"] = route("198.51.100.7", 5, { gateway: "10.1.0.1" });
+    return explain(world.evidence(8, {
+      failure: { kind: "hidden", address: "10.1.0.1" },
+      rules: [met("accept", { table: "nat", chain: "POSTROUTING" })],
+      actsOf: () => ["snat"],
+    }, { topic: "port", stranger: "198.51.100.7" }));
+  }, "client_hidden masquerade agent"],
   ["its interface is down", (world) => {
     world.inside.links[1] = link(5, "eth0", { peerIndex: 3, flags: [] });
     return to(0)(world);

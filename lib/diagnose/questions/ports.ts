@@ -182,7 +182,7 @@ function unlessMeant(question: Question, { link }: Uplink): Question {
     isAskedOnce: true,
     async ask(...args) {
       const answer = await question.ask(...args);
-      return answer.outcome !== "failed"
+      return answer.failure?.kind === "hidden" || answer.outcome !== "failed"
         ? answer
         : unasked(`it is lost, and nobody is known to come by ${link.name}: it may be meant so`);
     },

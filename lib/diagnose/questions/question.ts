@@ -143,7 +143,13 @@ export function findingOf(finding: Finding): Question {
 
 export const answered = (detail: string): Answer => ({ outcome: "answered", detail });
 export const unasked = (detail: string): Answer => ({ outcome: "unasked", detail });
-export const LATE = answered("its answer was seen at every hop, later than it was waited for");
+/** What failed in a way that nothing explains, and is none: an answer that came late, a source that is meant so. */
+export const answeredAfterAll = ({ kind }: Failure): Answer =>
+  answered(
+    kind === "hidden"
+      ? "it arrives from an address of the agent's, as it is meant to, and its answer leaves"
+      : "its answer was seen at every hop, later than it was waited for",
+  );
 export const failed = (failure: Failure): Answer => ({ outcome: "failed", detail: "", failure });
 
 /** What a connection, a datagram or an echo ended with. */

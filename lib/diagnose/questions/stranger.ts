@@ -107,6 +107,8 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
       ).flatMap((one) => session.about(one))
         .some((one) => one.at === uplink.link.name && one.direction === "out");
       if (failure && !askedFor) return failed(failure);
+      const address = session.at(path, token, "there", -1)[0]?.packet.source ?? stranger;
+      if (address !== stranger) return failed({ kind: "hidden", address });
       if (protocol !== "udp") return answered("it arrives, and its answer leaves");
       return await isUnread(scene.inside, asked.realPort, session)
         ? failed({ kind: "unread" })

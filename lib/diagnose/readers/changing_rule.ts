@@ -104,6 +104,31 @@ export const wrongSourceOfPort: Reader = async (e) => {
   return await wrongSnat(e, "portmap", { container: scene.name, address }, seen);
 };
 
+/** What a rule that translates sources is for; or, of others met before, that they mark what it is for. */
+const FOR_SOME =
+  / (?:-[sd]|--[sd]?ports?|--mark|--ct[a-z]+|--match-set)|[sd]addr|[sd]port|mark|\bct /;
+const MARKS = / -j (?:CONN)?MARK |mark set /;
+
+/** A rule that gives what comes from outside the agent's own source, and neither names what for, nor is needed. */
+export const hiddenClient: Reader = async (e) => {
+  const { question, failure, scene: { inside, name: container, host }, trail: { journey } } = e;
+  if (failure.kind !== "hidden") return [];
+  const eth = journey.legs.findLast(({ way }) => way === "there")!.stop.link;
+  const { address } = failure;
+  const asked = `${question.stranger}`;
+  const rule = await ruleThat(e, "snat");
+  const others = await Promise.all(ofAgent(e.rules).map(async (one) => (await e.ruleOf(one)).ref));
+  // Whose answers would leave by another interface or router answers who is next to it alone.
+  const { link, route } = inside.wayTo(asked);
+  const isNeeded = link?.index !== eth.index || !host.ownerOf(route?.gateway ?? address);
+  const isMeant = isNeeded || others.some(({ text }) => MARKS.test(text)) ||
+    !host.ownerOf(address);
+  if (!rule || isMeant || FOR_SOME.test(rule.ref.text.replace(/"[^"]*"/g, ""))) return [];
+  const seen = `sent from ${asked}, it was seen arriving on ${eth.name} from ${address}`;
+  const about = { container, address };
+  return [ruleCause("client_hidden", rule, [seen], about, { mechanism: "masquerade" })];
+};
+
 /** A packet whose addresses or ports a rule writes anew, which no connection tracking undoes. */
 export const rewritingRule: Reader = async (e) => {
   const isAway = isLedAway(e);

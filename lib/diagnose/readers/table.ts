@@ -30,6 +30,8 @@ import { hopsAnswer, outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
 export const READERS: readonly Reader[] = [
+  // It was answered, and is not as it should be.
+  ...[strayAnswer, changing.hiddenClient],
   // The rule that the kernel says dropped it.
   ...[firewall.droppingRule, firewall.takingRule, firewall.silencingRule],
   // Nothing passes a link that is down, whatever else there is.
@@ -37,7 +39,6 @@ export const READERS: readonly Reader[] = [
   // What the kernel counted and says.
   ...[firewall.countingRule, kernelReason, ipsec, portsUsedUp, changing.translation],
   // What came back.
-  strayAnswer,
   ...[listening.deafListener, listening.ephemeralPorts, changing.ownTranslation],
   ...[listening.excludedDevice, changing.agingRule, hopsAnswer, listening.listener],
   ...[otherGateway, dnsAnswer, strangeAnswer],
@@ -76,13 +77,13 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
   return [lost.code === "lost" ? lost : { ...lost, seen: [...seen, ...lost.seen] }];
 }
 
-/** Its answer was seen at every hop, and nothing has dropped it: it came after it was waited for. */
+/** It has come, and nothing has dropped its answer: that came after it was waited for, or all is meant so. */
 function isLate({ failure, question, trail: { before, after }, drops }: Evidence): boolean {
   // That nobody listens is an answer of a neighbour's, which a flood may have hidden when it came.
   const isAnswer = failure.kind === "silence" ||
     question.topic === "neighbour" && failure.kind === "errno" && failure.errno === "ECONNREFUSED";
-  return isAnswer && before !== undefined && after === undefined &&
-    drops.length === 0;
+  return failure.kind === "hidden" || isAnswer && before !== undefined && after === undefined &&
+      drops.length === 0;
 }
 
 /** TCP sends its SYN again after so long (RFC 6298). */
