@@ -147,7 +147,13 @@ export async function swallowingHops(
   const { destination, from } = asked;
   const route = host.entryTo(destination, from);
   const family = familyOfKnown(destination);
-  const hops = (route?.hops ?? []).slice(0, MOST);
+  // Of default routes the best is taken, and what it loses another one may pass on.
+  const others = sentTo !== undefined && route?.destination === "default"
+    ? host.routesOf(family, route.table).filter((one) =>
+      one.destination === "default" && one.type === "unicast"
+    )
+    : [];
+  const hops = (route?.hops ?? others).slice(0, MOST);
   const all = await Promise.all(hops.map(async ({ gateway, link: index }) => {
     const link = host.linkAt(index);
     // A router that filters by source (RFC 3704) drops what comes from an address of another network.

@@ -134,6 +134,8 @@ const WORDS = {
     "{mac} answers for the gateway {gateway} | {other} of this agent is on the same wire as {wanted} and answers for its addresses too: take {other} off that wire",
   "gateway_wrong_mac/proxy ARP":
     "{mac} answers for the gateway {gateway} | {other} of this agent answers for an address that the agent does not have: sysctl -w net.ipv4.conf.{other}.proxy_arp=0, and look for {gateway} in ip neighbour show proxy",
+  proxy_missing:
+    "a router on {device} asks there who has {address}, which is {container}'s, and nobody answers: no answer comes back | let the agent answer for it, as long as it is {container}'s; or let that router know that {address} is behind the agent",
   gateway_silent:
     "the agent hears who has {address} on {device}, and does not answer | look at {other}: ip -d link show {other}, and its arp_ignore, arp_filter and rp_filter",
   next_hop_silent:
@@ -261,6 +263,8 @@ const WORDS = {
     "nothing lets what {container} sends through the host's filter any more | somebody flushed the filter, or reloaded firewalld",
   isolation_gone:
     "rules that keep {container} and others apart are gone | somebody flushed the filter (ingressPolicy), or nf_tables' table bridge nat (macspoofchk)",
+  "masquerade_gone/renamed":
+    "what {container} sends leaves by {device} from {address}, and nothing masquerades it: a rule of {chain} does for {other}, and there is no such link: {rule} | if {device} was called {other}, let whoever made that rule name {device}",
   masquerade_shadowed:
     "a rule of {chain} takes what {container} sends before it is masqueraded: {rule} | delete it if it is not meant so",
   // Programs at a link.
@@ -271,6 +275,8 @@ const WORDS = {
   "tc_drop+why": "tc's {value} on {device} drops the packet | {why}",
   cgroup_drop:
     "a program of bpf at the cgroup of {container|whoever answers} drops what it sends | see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit of the agent too, is such a program",
+  "cgroup_drop/what comes":
+    "a program of bpf at the cgroup of {container|whoever is asked}, or a filter of its own socket, drops what comes to it | see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit of the agent too, is such a program; a socket's own filter (SO_ATTACH_FILTER) is its program's",
   "cgroup_drop/asked":
     "a program of bpf at the cgroup that mesos-cni runs in, or above it, drops what it asks: whether the container's own packets pass, nothing tells | ask from another cgroup, as a shell of root's; see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit that runs mesos-cni, is such a program",
   tcx_not_judged:
@@ -316,6 +322,8 @@ const WORDS = {
     "nothing in {container} listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
   "nobody_listens+setting":
     "{address} refuses: nothing there listens on {port}, which {setting} in the environment names as a proxy | if programs are to ask a proxy there, see whether it runs; else take it from {setting}",
+  "nobody_listens/nested":
+    "nothing in the network of {container} listens on {port}: {value} does, a process of its, in another network namespace | start it without a network namespace of its own (unshare --net, PrivateNetwork=, a runtime within the container)",
   "nobody_listens/refused":
     "{container} refuses: nothing there listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
   "nobody_listens/refused by a host":
@@ -443,6 +451,8 @@ const WORDS = {
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
   "outside_silent/its own hardware address":
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other} from a hardware address of its own ({mac}), and nothing comes back | look whether the switch or the hypervisor behind {device} lets more than one hardware address pass (port security, forged transmits); then at {address}: its firewall, and its route back to {other}",
+  answer_from_another:
+    "what {container} sends to {address} is answered from {other}, and a connection takes no answer of another: it is dropped here | let {other} answer from {address}: a balancer that rewrites the destination needs the answers back, or servers that have {address} themselves",
   hop_refuses:
     "{other} refuses what is for {address}: {value} | look at {other}: its firewall, and its routes to {address}",
   answer_late:
@@ -459,6 +469,8 @@ const WORDS = {
     "{file} of {container} has {address} for {value}, which does not answer, and DNS has {other}, which does | correct {file}",
   "hosts_differ/lacks":
     "the hosts file of {container} has no line for {value}, which the isolator wrote into it: programs that ask for that fail | add one to {file}: {address} {value}",
+  "packets_lost/beyond":
+    "some connections of {container} to {address} are answered, and some are not ({value}): all leave by {device}, each from a source port of its own | where {address} is a balancer's, one of its backends may be dead; or one of several paths beyond is, which is chosen by the ports",
   packets_lost:
     "of the packets of {container} to {address}, {value}, between {device} and {other} | a link, a queue or a limit on the way that takes some and lets others pass: look at its counters (ip -s link, tc -s qdisc), and at what is between",
   lost:

@@ -188,6 +188,7 @@ export class World {
       listenersAt: () => [],
       recorded: new Set(),
       firewalls: () => Promise.resolve([]),
+      rules: { every: () => Promise.resolve([]) },
       sources: { plugins: new Map() },
     };
     return new Scene("web", this.inside, agent as never, container as never);

@@ -296,6 +296,53 @@ const CASES: Case[] = [
     e.trail.seen[3]!.packet = { ...e.trail.seen[3]!.packet, source: "203.0.113.1" };
     return explain(e);
   }, "next_hop_swallows neighbour outside"],
+  ["a better default route leads nowhere, and another one does not", (world) => {
+    const by = (at: number, gateway: string) => route("default", at, { gateway });
+    world.host.links.push(link(8, "wan1"));
+    world.host.addresses.push(address(8, "192.0.2.1/24"));
+    world.host.routes.push(by(4, "203.0.113.8"), by(8, "192.0.2.9"));
+    world.host.matched["203.0.113.2"] = by(4, "203.0.113.8");
+    world.kernel.whoHas = (_, { index }, asked) =>
+      Promise.resolve(/[89]$/.test(asked) ? [`02:00:00:00:00:0${index}`] : []);
+    world.kernel.isPassedOn = ({ index }) => Promise.resolve(index === 8);
+    const e = world.evidence(4);
+    const { sighting } = e.trail;
+    const packet = { ...sighting!.packet, source: "203.0.113.1" };
+    Object.assign(sighting!, { to: "02:00:00:00:00:04", packet });
+    return explain(e);
+  }, "next_hop_swallows neighbour outside"],
+  ["a rule masquerades for a link that has another name now", (world) => {
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    const at = { family: 4, table: "nat", chain: "POSTROUTING", unknown: [], id: "7" } as const;
+    const rule = { ...at, outDevice: { is: "eno1" }, target: { masquerade: true as const } };
+    const e = world.evidence(4);
+    const rules = { every: () => Promise.resolve([{ rules: () => [rule] }]) };
+    Object.assign(e.scene.agent, { rules });
+    return explain(e);
+  }, "masquerade_gone masquerade agent"],
+  ["a router asks on the uplink who has the container's address", (world) => {
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    const asked = { ...sighting("wan0", "arp request", "10.1.0.2"), direction: "in" as const };
+    return explain(world.evidence(4, { about: () => [asked] }));
+  }, "proxy_missing neighbour uplink"],
+  ["another answers than who was asked", (world) => {
+    const back = { ...packet(0, false), protocol: "tcp", sourcePort: 80 } as const;
+    const strange = { at: "wan0", direction: "in", length: 60 } as const;
+    const e = world.evidence(4);
+    const sightings = [...e.sightings, { ...strange, packet: { ...back, source: "203.0.113.9" } }];
+    return explain(world.evidence(4, { sightings }, { protocol: "tcp", port: 80 }));
+  }, "answer_from_another route outside"],
+  [
+    "a program at the listener's cgroup drops what comes to it",
+    (world) => explain(world.evidence(4, { drops: [{ reason: "SOCKET_FILTER", device: "eth0" }] })),
+    "cgroup_drop cgroup container",
+  ],
+  ["a gateway answers the device below a macvlan alone", (world) => {
+    world.inside.links[1] = link(5, "eth0", { kind: "macvlan", peerIndex: 4 });
+    world.kernel.whoHas = (netns) => Promise.resolve(netns ? [] : ["02:00:00:00:00:77"]);
+    const asked = ["eth0 of web", "wan0"].map((at) => sighting(at, "arp request", "10.1.9.9"));
+    return explain(world.evidence(0, { about: () => asked }, { neighbours: ["10.1.9.9"] }));
+  }, "outside_silent neighbour outside"],
   ["a frame went to the wrong hardware address", (world) => {
     const e = world.evidence(2);
     e.trail.seen[0]!.to = "02:00:00:00:00:99";

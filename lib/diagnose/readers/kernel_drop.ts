@@ -90,6 +90,11 @@ const READERS: readonly [RegExp, ReasonReader][] = [
         ? cause("cgroup_drop", ["cgroup", "agent"], { why: "asked" })
         : cause("cgroup_drop", ["cgroup", place], { container: stop?.owner }),
   ],
+  [
+    /^SOCKET_FILTER$/,
+    (_, { place, stop }) =>
+      cause("cgroup_drop", ["cgroup", place], { container: stop?.owner, why: "what comes" }),
+  ],
   [/^(SOCKET_BACKLOG|TCP_LISTEN_OVERFLOW)$/, (e) => backlogFull(e)],
   [/_CSUM$/, (_, { device, place }) => cause("bad_checksum", ["link", place], { device })],
   [

@@ -1,5 +1,8 @@
 /** Who listens: behind a mapped port, at the agent, at the other end of a followed connection. */
 import { ANY_ADDRESS } from "../../base/ip.ts";
+import { unlessRefused } from "../../base/unless.ts";
+import { processName } from "../../containers/processes.ts";
+import { parentOf } from "../../kernel/kill_tree.ts";
 import { type Cause, cause, type Place, RECOVER, sysctlName } from "../../facts/cause.ts";
 import type { FactReader } from "../../facts/facts.ts";
 import { saw } from "../../facts/look.ts";
@@ -105,18 +108,49 @@ export const listener: Reader = (e) => {
   }
   // The agent itself refuses too where no rule leads the port on.
   if (mapped && (all.length > 0 || failure.kind === "errno")) return [];
+  const nested = all.length === 0 && container ? nestedWith(e) : undefined;
   const isAgents = place === "agent" && topic === "followed";
   const why = isAgents
     ? "the agent"
+    : nested
+    ? "nested"
     : mapped || setting
     ? undefined
     : container
     ? "refused"
     : "refused by a host";
   const own = e.scene.host.ownerOf(address)?.name;
-  const values = { ...about, address, setting, device: own, why };
+  const values = { ...about, address, setting, device: own, why, value: nested };
   return [cause("nobody_listens", ["listener", place], values, seen)];
 };
+
+/** Generations between a container's first process and one that is looked at. */
+const MOST_PARENTS = 16;
+
+/** The process that listens in a network namespace that one of the container's has made within. */
+function nestedWith(e: Evidence): string | undefined {
+  const { question: { far, protocol }, scene } = e;
+  const { port } = listening(e);
+  const { container, agent } = far?.scene ?? scene;
+  const first = container?.pid;
+  if (first === undefined || protocol === "icmp") return undefined;
+  const isWithin = (pid: number) => {
+    for (let at = pid, n = 0; at > 1 && n < MOST_PARENTS; at = parentOf(at), n++) {
+      if (at === first) return true;
+    }
+    return false;
+  };
+  for (const [inode, pids] of agent.sight.processes.namespaces) {
+    const pid = inode === container?.inode ? undefined : pids.find(isWithin);
+    if (pid === undefined) continue;
+    const [heard] = unlessRefused(() =>
+      e.kernel.listeners(protocol, port, `/proc/${pid}/ns/net`)
+    ) ??
+      [];
+    if (heard) return `process ${pid} (${processName(pid) ?? "?"})`;
+  }
+  return undefined;
+}
 
 /** Whoever listens there does nothing with a connection, and why. */
 export const deafListener: Reader = (e) => {

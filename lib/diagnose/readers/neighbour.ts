@@ -204,8 +204,29 @@ function othersSilent(silence: Silence): Promise<readonly Cause[]> {
     () => wrongGateway(silence, attached),
     () => sharedAddresses(e),
     () => portCauses(e, attached, trail),
+    () => answersDeviceBelow(silence),
     () => [cause("neighbour_silent", ["neighbour", place], values, heardText(silence))],
   );
+}
+
+/** Who is silent answers the device below a macvlan, which has another hardware address. */
+async function answersDeviceBelow(silence: Silence): Promise<Cause[]> {
+  const { e: { scene, kernel }, address, asker: { stop: { link } }, about } = silence;
+  const { host, name: container } = scene;
+  const below = link.kind === "macvlan" ? host.linkAt(link.peerIndex) : undefined;
+  const hasLeft = about.some(({ at, direction }) => at === below?.name && direction === "out");
+  if (!below || !hasLeft || below.mac === link.mac) return [];
+  const family = address.includes(":") ? 6 : 4;
+  const own = host.globalsOf(below, family)[0]?.address;
+  const answers = await kernel.whoHas(undefined, below, address, own);
+  return answers.length === 0 ? [] : [cause("outside_silent", ["neighbour", "outside"], {
+    container,
+    address,
+    device: below.name,
+    other: scene.givenOf(family)[0],
+    mac: link.mac,
+    why: "its own hardware address",
+  }, [...heardText(silence), { asked: address, on: below.name, answers }])];
 }
 
 /** The agent, or a neighbour, asks for the container. */

@@ -26,7 +26,7 @@ import { kernelReason } from "./kernel_drop.ts";
 import * as listening from "./listener.ts";
 import { receiver, unansweredNeighbour } from "./neighbour.ts";
 import type { Reader } from "./reader.ts";
-import { hopsAnswer, outside } from "./uplink.ts";
+import { hopsAnswer, othersAnswer, outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
 export const READERS: readonly Reader[] = [
@@ -41,7 +41,7 @@ export const READERS: readonly Reader[] = [
   // What came back.
   ...[listening.deafListener, listening.ephemeralPorts, changing.ownTranslation],
   ...[listening.excludedDevice, changing.agingRule, hopsAnswer, listening.listener],
-  ...[otherGateway, dnsAnswer, strangeAnswer],
+  ...[otherGateway, dnsAnswer, strangeAnswer, othersAnswer],
   // The place between the last hop that saw it and the first that did not.
   ...[deviceBelow, strangeSource, changing.rewritingRule, changing.bridgeNat, wrongHardware],
   ...[changing.wrongSourceOfPort, changing.untracked, listening.untranslatedPort],
@@ -128,7 +128,7 @@ export function notJudged(
     device,
     other: device === other ? "what is behind it" : other,
     value: share ? shareText(share) : sentence(question),
-    why: trailText(trail),
+    why: code === "packets_lost" && place === "outside" ? "beyond" : trailText(trail),
   }, [
     ...drops.map(({ reason, device, location }) => ({ drop: reason, device, location })),
     ...blind.slice(0, 3).map((one) => `not observed: ${one}`),

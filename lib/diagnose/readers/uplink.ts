@@ -3,10 +3,14 @@ import { type Cause, cause, RECOVER, run, settingCause } from "../../facts/cause
 import { readPluginRules } from "../../facts/readers/ports.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
 import { pluginOf } from "../../facts/scene.ts";
+import { within } from "../../base/ip.ts";
+import { ruleLine } from "../../firewall/rule.ts";
+import { tokens } from "../../firewall/saved.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import type { Evidence } from "../evidence.ts";
 import { failureText } from "../failure.ts";
+import { goes } from "../journey.ts";
 import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
 import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
@@ -38,12 +42,33 @@ const UNREACHABLE: Readonly<Record<4 | 6, readonly number[]>> = { 4: [3, 11], 6:
 const TOO_BIG = 4;
 const PORT = { 4: 3, 6: 4 } as const;
 
+/** Somebody else answers than who was asked, as behind a balancer that does not see the answers. */
+export const othersAnswer: Reader = ({ scene, question, sightings, token }) => {
+  const { destination: address, protocol, journey } = question;
+  const other = journey.from !== "container" ? undefined : sightings.find(
+    ({ at, direction, packet }) =>
+      direction === "in" && scene.placeOf(at) === "uplink" && packet.protocol === protocol &&
+      protocol !== "icmp" && goes(packet, "back", token) && packet.sourcePort === question.port &&
+      packet.source !== address,
+  )?.packet;
+  return other
+    ? [cause("answer_from_another", ["route", "outside"], {
+      container: scene.name,
+      address,
+      other: other.source,
+    }, [`${other.source} port ${other.sourcePort} → ${other.destination}, arriving from outside`])]
+    : [];
+};
+
 /** What lies between the agent and an answer, nearest first. */
 export const outside: Reader = (e) => {
   const { before, after } = e.trail;
   const isOutside = before?.way === "there" && after?.way === "back" &&
     before.stop.place === "uplink";
-  const looks = [back, masquerade, tunnel, hardware, wire, sharedAddress, hop, size, ecn, silent];
+  const looks = [
+    ...[back, masquerade, tunnel, unproxied, hardware, wire, sharedAddress, hop, size, ecn],
+    silent,
+  ];
   return isOutside ? firstOf(...looks.map((look) => () => look(e))) : [];
 };
 
@@ -63,7 +88,10 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
     if (scene.inside.ownerOf(address)) return [];
     return await wrongSnat(e, "masquerade", { device, address }, left);
   }
-  if (pluginOf(checkpoint, "bridge", "ptp")?.ipMasq !== true) return [];
+  const known = { container: scene.name, device, address };
+  if (pluginOf(checkpoint, "bridge", "ptp")?.ipMasq !== true) {
+    return await ofGoneLink(e, known, left);
+  }
   // What came before the container's own rule, and took the packet.
   const called = new Set(rules.flatMap(({ jump }) => jump ?? []));
   const passed = ofAgent(rules).find(({ verdict, chain, table }) =>
@@ -88,6 +116,50 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
     [`${checkpoint.network} has "ipMasq", and no rule of postrouting translated what was ${left}`],
     causes.length > 0 ? RECOVER : undefined,
   )];
+}
+
+/** A rule masquerades it for a link that is not there, as when the kernel gives one another name. */
+async function ofGoneLink(
+  { scene: { agent, host }, question: { family } }: Evidence,
+  about: { container: string; device: string; address: string },
+  left: string,
+): Promise<Cause[]> {
+  const at = { family, table: "nat", chain: "POSTROUTING" } as const;
+  const rules = (await agent.rules.every()).flatMap((view) => view.rules(at));
+  const rule = rules.find(({ outDevice, source, target = { other: "" } }) =>
+    ("masquerade" in target || "other" in target && /^-j SNAT\b/.test(target.other)) &&
+    outDevice && !outDevice.not && !outDevice.is.endsWith("+") && !host.link(outDevice.is) &&
+    (!source ||
+      within(about.address, `${source.address}/${source.prefixLength}`) !== (source.not === true))
+  );
+  if (!rule) return [];
+  const program = family === 4 ? "iptables" : "ip6tables";
+  const ref = { ...at, program, family: family === 4 ? "ip" : "ip6", text: ruleLine(rule) };
+  const words = tokens(ruleLine({ ...rule, outDevice: { is: about.device } }));
+  const fix = rule.unknown.length > 0 ? undefined : run([program, "-w", "-t", "nat", ...words]);
+  const values = { ...about, rule: ref, other: rule.outDevice!.is, why: "renamed" };
+  return [cause("masquerade_gone", ["masquerade", "agent"], values, [left], fix)];
+}
+
+/** Who is to send the answer takes the container for a neighbour, and hears nobody who has its address. */
+function unproxied({ scene, question: { family }, trail, about }: Evidence): Cause[] {
+  const { name: device } = trail.before!.stop.link;
+  const { source: address } = trail.sighting!.packet;
+  const here = about(address).filter(({ at }) => at === device);
+  const asked = here.find(({ direction, packet }) =>
+    direction === "in" && packet.protocol.endsWith("request")
+  )?.packet;
+  const isAnswered = here.some(({ packet }) => packet.protocol.endsWith("reply"));
+  const isOurs = scene.givenOf(family).includes(address) && !scene.host.ownerOf(address);
+  if (!isOurs || !asked || isAnswered) return [];
+  const proxy = ["neigh", "replace", "proxy", address, "dev", device];
+  const fix = family === 4 ? run(["ip", ...proxy]) : run(
+    ["sysctl", "-w", `net.ipv6.conf.${device}.proxy_ndp=1`],
+    ["ip", "-6", ...proxy],
+  );
+  const values = { family, container: scene.name, address, device };
+  const seen = [`${asked.protocol} for ${address} arriving on ${device}, and no answer leaving`];
+  return [cause("proxy_missing", ["neighbour", "uplink"], values, seen, fix)];
 }
 
 const forwarded = ({ scene, question, trail }: Evidence) =>
