@@ -167,9 +167,9 @@ export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): bo
   return namespaceAt(path, kind) !== undefined;
 }
 
-/** Whether a namespace's handle is that of this process's own. */
+/** Whether a namespace's handle is that of this process's own; false where it has gone. */
 export function isOwnNamespace(handle: string, kind: NamespaceKind = "net"): boolean {
-  return inodeOf(handle) === inodeOf(`/proc/self/ns/${kind}`);
+  return unless(isGone, () => inodeOf(handle)) === inodeOf(`/proc/self/ns/${kind}`);
 }
 
 /** Whether a handle is that of a network namespace which is not the agent's, or the machine's, own. */

@@ -23,6 +23,7 @@ import {
   withoutLength,
 } from "../shared/addresses.ts";
 import { wrong } from "../../lib/cni/fields.ts";
+import { ownInterface } from "../shared/marks.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
   type Call,
@@ -132,15 +133,18 @@ function belongs({ source, gateway }: Route, { address }: IpConfig): boolean {
   });
 }
 
-function del(call: Call): void {
-  removeRules(call, (prevResultOf(call)?.ips ?? []).map(({ address }) => withoutLength(address)));
+async function del(call: Call): Promise<void> {
+  await removeRules(
+    call,
+    (prevResultOf(call)?.ips ?? []).map(({ address }) => withoutLength(address)),
+  );
 }
 
 /** The rules for what the interface has, or had at ADD. */
-function removeRules(call: Call, made: readonly string[]): void {
+async function removeRules(call: Call, made: readonly string[]): Promise<void> {
   using container = openNamespace(call.netns);
   if (!container) return;
-  const link = container.findLink(call.ifName);
+  const link = await ownInterface(call, container);
   const addresses = new Set([
     ...made,
     ...link ? container.addressesOf(link.index).map(({ address }) => address) : [],

@@ -5,7 +5,7 @@ import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "./configure_interface.ts";
 import { readDns } from "./dns.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "./ipam.ts";
-import { innerMarksOf, isAnothers } from "./marks.ts";
+import { marksOf, namespaceIdOf, ownInterface } from "./marks.ts";
 import { openNamespace, requireFree } from "./namespace.ts";
 import { removeAll } from "./remove_all.ts";
 import { insideInterface } from "./stacked_link.ts";
@@ -69,9 +69,9 @@ async function add(plugin: InnerPlugin, call: LiveCall): Promise<Result> {
     const leases = !before && (ipam !== undefined || plugin.addresses !== "optional");
     if (leases) undo(() => delIpam(call));
     const leased: Leased | undefined = leases ? await addIpam(call) : before;
-    const { index, namespaceId } = await innerMarksOf(call);
+    const { index } = await marksOf(call);
     await removeOurs(plugin, index, container);
-    host.numberNamespace(call.netns, namespaceId);
+    host.numberNamespace(call.netns, await namespaceIdOf(call));
     const link = await make(index);
     undo(() => removeLink(container, link));
     const ips = (leased?.ips ?? []).map((ip): IpConfig => ({ ...ip, interface: 0 }));
@@ -106,16 +106,14 @@ async function removeOurs(
 async function del(plugin: InnerPlugin, call: Call): Promise<void> {
   await removeAll([
     async () => {
-      const { index, namespaceId } = await innerMarksOf(call);
+      const marks = await marksOf(call);
       using container = openNamespace(call.netns);
-      using host = Netlink.open();
       if (container) {
-        // What the reference has made is known by its name alone.
-        const link = container.findLink(call.ifName);
-        if (link && !await isAnothers(call, host, link)) await removeLink(container, link);
-        return await removeOurs(plugin, index, container);
+        await removeLink(container, await ownInterface(call, container, marks));
+        return await removeOurs(plugin, marks.index, container);
       }
-      await removeOurs(plugin, index, host, namespaceId);
+      using host = Netlink.open();
+      await removeOurs(plugin, marks.index, host, await namespaceIdOf(call));
     },
     () => delIpam(call),
   ]);

@@ -6,7 +6,7 @@ import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_c
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { wrong } from "../../lib/cni/fields.ts";
-import { isAnothers, isMarked, wireMarksOf } from "./marks.ts";
+import { isMarked, marksOf, ownInterface } from "./marks.ts";
 import { openNamespace, requireFree } from "./namespace.ts";
 import { type Call, type LiveCall, prevResultOf } from "./standard_plugin.ts";
 
@@ -39,26 +39,26 @@ export async function makeWire(
   outside: Omit<LinkSettings, "name" | "mac">,
 ): Promise<Wire> {
   const { ifName, netns } = call;
-  const { names, mac } = await wireMarksOf(call);
+  const marks = await marksOf(call);
   using handle = open(netns);
-  // Twice each: the second time, what was ours is gone.
-  for (const name of names.flatMap((name) => [name, name])) {
-    const isMade = unless(errno("EEXIST"), () => {
+  for (const name of marks.names) {
+    const before = host.findLink(name);
+    if (isMarked(before, marks)) await removeLink(host, before);
+    const made = unless(errno("EEXIST"), () => {
       // As the reference makes it: nothing queues on the host's end.
-      const hostEnd = { up: true, txQueueLength: 0, ...outside, name, mac };
+      const hostEnd = { up: true, txQueueLength: 0, ...outside, name, mac: marks.mac };
       host.change(addVeth(hostEnd, { ...inside, name: ifName, netns: handle }));
-      return true;
+      return host.link(name);
     });
-    if (isMade) {
+    if (made) {
       // The host alone decides what it knows of the routers on the container's side.
       tryWriteSysctls([[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
-      return { host: host.link(name), inside: container.link(ifName) };
+      return { host: made, inside: container.link(ifName) };
     }
     requireFree(container, ifName);
-    const before = host.findLink(name);
-    if (isMarked(before, mac)) await removeLink(host, before);
   }
-  throw wrong(`the host has interfaces of all names for the container's wire: ${names.join(", ")}`);
+  const all = marks.names.join(", ");
+  throw wrong(`the host has interfaces of all names for the container's wire: ${all}`);
 }
 
 /**
@@ -69,11 +69,10 @@ export async function makeWire(
 export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
-  // A path that leads to no network does not tell whose a wire is of several containers of one id.
-  const marks = container || call.netns === undefined ? await wireMarksOf(call) : undefined;
-  for (const name of marks?.names ?? []) {
+  const marks = await marksOf(call);
+  for (const name of marks.names) {
     const link = host.findLink(name);
-    if (isMarked(link, marks!.mac)) await removeLink(host, link);
+    if (isMarked(link, marks)) await removeLink(host, link);
   }
   const made = prevResultOf(call)?.interfaces ?? [];
   // Runtimes keep a result by id: it may be that of another container of this one's.
@@ -84,10 +83,8 @@ export async function removeWire(call: Call): Promise<void> {
       : undefined;
     if (link?.kind === "veth" && link.mac === mac) await removeLink(host, link);
   }
-  const inside = container?.findLink(call.ifName);
-  if (inside?.kind === "veth" && !await isAnothers(call, host, inside)) {
-    await removeLink(container!, inside);
-  }
+  const inside = container && await ownInterface(call, container, marks);
+  if (inside?.kind === "veth") await removeLink(container!, inside);
 }
 
 /**

@@ -8,6 +8,7 @@ import { readSysctl, setSysctl, withSysctlsOf } from "../../lib/kernel/sysctl.ts
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { type LinkDescription, Netlink } from "../../lib/netlink/mod.ts";
 import { wrong } from "../../lib/cni/fields.ts";
+import { ownInterface } from "../shared/marks.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
   type Call,
@@ -89,12 +90,12 @@ function withMac(result: Result, { ifName }: Call, { mac }: TuningConfig): Resul
   return { ...result, interfaces };
 }
 
-function del(call: Call): void {
+async function del(call: Call): Promise<void> {
   const file = backupFile(dataDirOf(call), call);
   const settings = readBackup(file);
   if (settings !== undefined) {
     using container = openNamespace(call.netns);
-    const link = container?.findLink(call.ifName);
+    const link = container && await ownInterface(call, container);
     if (link) container!.change(setLink(link.index, link.name, settings));
   }
   removeCheckpoint(file); // also of a write that was cut off

@@ -10,6 +10,7 @@ import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { copyRoute } from "../../lib/netlink/route_changes.ts";
 import { interfaceAddress } from "../shared/addresses.ts";
 import { wrong } from "../../lib/cni/fields.ts";
+import { ownInterface } from "../shared/marks.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
   type Call,
@@ -50,7 +51,7 @@ async function add(call: LiveCall): Promise<Result> {
       );
     }
     const domain = existing ?? makeDomain(container, name, wanted);
-    undo(() => leave(container, call, name));
+    undo(() => leave(container, container.findLink(call.ifName), name));
     await join(container, link, domain);
     return result;
   });
@@ -120,14 +121,13 @@ async function awaitRoute(container: Netlink, address: string, table: number): P
 async function del(call: Call): Promise<void> {
   const name = readName(call);
   using container = openNamespace(call.netns);
-  if (container) await leave(container, call, name);
+  if (container) await leave(container, await ownInterface(call, container), name);
 }
 
 /** The last interface that leaves takes the VRF along. */
-async function leave(container: Netlink, { ifName }: Call, name: string): Promise<void> {
+async function leave(container: Netlink, link: Link | undefined, name: string): Promise<void> {
   const domain = findDomain(container, name);
   if (!domain) return;
-  const link = container.findLink(ifName);
   if (link?.master === domain.link.index) {
     container.change(setLink(link.index, link.name, { master: 0 }));
   }

@@ -282,6 +282,45 @@ Deno.test("a late DEL whose CNI_NETNS leads to a later container's network takes
   await machine.assertEmpty();
 });
 
+Deno.test("a late DEL gives a later container's interface no setting back", async () => {
+  await using machine = await Machine.create(["bridge", "host-local", "tuning"]);
+  const tuning = { cniVersion: "1.0.0", name: "net", type: "tuning" };
+  const prevResults = new Map<string, object>();
+  for (const id of ["early", "later"]) {
+    await machine.namespace(id);
+    prevResults.set(id, await machine.ok("ADD", id, { ...NETWORK, ipMasq: false }));
+    const prevResult = prevResults.get(id);
+    const mac = id === "early" ? "02:00:00:00:00:01" : "02:00:00:00:00:02";
+    await machine.ok("ADD", id, { ...tuning, mac, mtu: 1400, prevResult });
+    if (id === "early") await machine.sandbox.ok(["umount", "/run/ns/early"]);
+  }
+  const link = async () => (await machine.inside("later", ["ip", "link", "show", "eth0"])).stdout;
+  const before = await link();
+  const prevResult = prevResults.get("early");
+  await machine.ok("DEL", "early", { ...tuning, mtu: 1400, prevResult }, undefined, [
+    ...["env", "CNI_NETNS=/run/ns/later"],
+  ]);
+  assertEquals(await link(), before);
+  await machine.ok("DEL", "later", { ...tuning, mtu: 1400, prevResult: prevResults.get("later") });
+  assertMatch(await link(), /mtu 1500/);
+});
+
+Deno.test("DEL succeeds at whatever moment its container's network goes", async () => {
+  await using machine = await Machine.create();
+  for (let moment = 1; moment <= 12; moment++) {
+    await machine.namespace("a");
+    await machine.ok("ADD", "a", NETWORK);
+    // From this look at it on, nothing is there.
+    await machine.ok("DEL", "a", NETWORK, undefined, [
+      ...["strace", "-f", "-qq", "-o", "/dev/null", "-P", "/run/ns/a"],
+      ...["-e", `inject=statx,open,openat:error=ENOENT:when=${moment}+`],
+    ]);
+    await machine.ok("DEL", "a", NETWORK);
+    await machine.sandbox.ok(["umount", "/run/ns/a"]);
+  }
+  await machine.assertEmpty();
+});
+
 Deno.test("a store's files that are pipes, or links in a circle, keep nobody waiting", async () => {
   await using machine = await Machine.create();
   await machine.namespace("a");
