@@ -50,6 +50,12 @@ export function namespaceFate(network: AttachedNetwork, sight = new Sight()): Fa
   return sight.fateOf({ handle, inode, cookie, wires: wire === undefined ? [] : [wire], maker });
 }
 
+/** Whether a path leads to the network that an attachment was made in, and to no later one. */
+export function leadsTo(netns: string, { netnsInode, netnsCookie }: AttachedNetwork): boolean {
+  return namespaceAt(netns) === netnsInode &&
+    [undefined, netnsCookie].includes(networkCookie(netns));
+}
+
 /**
  * Whether a process lives in the attachment's network, or may. One that has gone into another network, or has
  * its first thread there, may go on answering by a socket that it opened before. Some runtimes attach a container before

@@ -4,7 +4,7 @@ import { cString } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
 import { type Change, changing } from "./change.ts";
-import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
+import { decodeLink, decodeStatistics, hexPairs, type Link, type LinkStatistics } from "./link.ts";
 import { inNamespace, setLink } from "./link_changes.ts";
 import { attribute, type Message, opened, structure, u32 } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
@@ -76,10 +76,13 @@ export class Netlink implements Disposable {
     const message = this.#unlessGone(RTM.GETLINK, named(name), `read the link ${name}`);
     if (!message) return undefined;
     const [, attributes] = opened(message.body, 16);
+    const permanent = attributes.bytes(IFLA.PERM_ADDRESS);
     return {
       link: decodeLink(message),
       /** IFLA_INFO_DATA (linux/if_link.h). */
       data: attributes.nested(IFLA.LINKINFO).nested(IFLA.INFO_DATA),
+      /** The hardware address that its driver gave it, as hexadecimal pairs; absent where it chose none. */
+      permanentMac: permanent && hexPairs(permanent),
       /** How many want all frames of it (`promiscuity` of `ip -d link`). */
       promiscuity: attributes.u32(IFLA.PROMISCUITY) ?? 0,
       /** In packets. */

@@ -2,9 +2,12 @@
  * host-device: a device of the host moves into the container, and back (the reference's
  * plugins/main/host-device).
  */
+import { isA, unless } from "../../lib/base/unless.ts";
+import { CniError } from "../../lib/cni/error.ts";
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { IpConfig, Result } from "../../lib/cni/result.ts";
 import { open } from "../../lib/kernel/files.ts";
+import { leadsTo, namespaceFate, sayAnothers } from "../../lib/netlink/attached_network.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
@@ -24,6 +27,7 @@ import { undoingOnFailure } from "../shared/undo.ts";
 import { containerInterface, verifyAddressing, verifyMac } from "../shared/verify_interface.ts";
 import { findDevice, isUserspaceDevice } from "./device.ts";
 import { type InterfaceNetwork, networkOfDevice, NO_NETWORK } from "./interface_network.ts";
+import { findGiven, given, remember } from "./record.ts";
 
 export const hostDevice: Plugin = standardPlugin({ add, del, check, ...FORWARDED });
 
@@ -52,6 +56,8 @@ async function add(call: LiveCall): Promise<Result> {
       return { interfaces, ips, routes, dns: leased ? readDns(call.config) : {} };
     }
     moveIn(call, host, container, device, undo, network);
+    undo(() => given.remove(call));
+    remember(call, device, container.describeLink(call.ifName)!);
     const link = container.link(call.ifName);
     container.setLinkUp(call.ifName);
     container.changeAll(network.changes(link));
@@ -65,7 +71,7 @@ async function add(call: LiveCall): Promise<Result> {
   });
 }
 
-/** Moves a device in. Its name on the host is kept as its alias, by which DEL gives it back. */
+/** Moves a device in. Its name on the host is its alias there, by which the reference gives it back. */
 function moveIn(
   { netns, ifName }: LiveCall,
   host: Netlink,
@@ -79,7 +85,7 @@ function moveIn(
   undo(() => {
     const inside = container.findLink(ifName) ?? container.findLink(device.name);
     if (inside?.mac !== device.mac) return;
-    moveOut(container, inside!, device.name);
+    moveOut(container, inside!, device);
     const back = host.findLink(device.name);
     if (!back || !wasUp) return;
     host.change(setLink(back.index, back.name, { up: true }));
@@ -93,42 +99,55 @@ function moveIn(
   }));
 }
 
-/** Gives a device back to the host's namespace, down, under its name there. */
-function moveOut(container: Netlink, link: Link, name: string): void {
+/** Gives a device back to the host's namespace, down, under its name and with its address there. */
+function moveOut(container: Netlink, link: Link, { name, mac }: Pick<Link, "name" | "mac">): void {
   using home = open("/proc/self/ns/net");
-  container.change(setLink(link.index, link.name, { up: false }));
+  const changed = mac === undefined || mac === link.mac ? {} : { mac };
+  container.change(setLink(link.index, link.name, { up: false, ...changed }));
   container.change(setLink(link.index, link.name, { name, alias: "", netns: home }));
 }
 
 async function del(call: Call): Promise<void> {
-  await removeAll([
-    () => {
-      using container = openNamespace(call.netns);
-      const link = container?.findLink(call.ifName) ?? renamed(call, container);
-      if (!link) return;
-      if (link.alias === undefined || link.alias === "") {
-        throw wrong(
-          `the container's ${link.name} does not say what it is called on the host (alias): ` +
-            "another plugin made it",
-        );
-      }
-      using host = Netlink.open();
-      if (host.findLink(link.alias)) {
-        throw wrong(
-          `the container's ${link.name} is the host's ${link.alias}, and the host has another ` +
-            `${link.alias} by now: rename that one, and try again`,
-        );
-      }
-      moveOut(container!, link, link.alias);
-    },
-    () => delIpam(call),
-  ]);
+  await removeAll([() => giveBack(call), () => delIpam(call)]);
 }
 
-/** The device that the config names, whatever the container calls it by now. */
-function renamed({ config }: Call, container?: Netlink): Link | undefined {
-  const device = config.text("device");
-  return device ? container?.links().find(({ alias }) => alias === device) : undefined;
+function giveBack(call: Call): void {
+  using container = openNamespace(call.netns);
+  const record = given.read(call);
+  if (record && !(container && leadsTo(call.netns!, record.attached))) {
+    // The kernel gives hardware back where a network ends; else it is another container's of this id.
+    if (namespaceFate(record.attached) === "gone") given.remove(call);
+    else if (container) sayAnothers(call, record.attached);
+    return;
+  }
+  if (!container) return;
+  using host = Netlink.open();
+  const link = record ? findGiven(container, record) : findUnrecorded(call, host, container);
+  const name = record?.device ?? (call.config.text("device") || link?.alias)!;
+  if (link) {
+    if (host.findLink(name)) {
+      throw wrong(
+        `the container's ${link.name} is the host's ${name}, and the host has another ` +
+          `${name} by now: rename that one, and try again`,
+      );
+    }
+    moveOut(container, link, { name, mac: record?.mac });
+  }
+  given.remove(call);
+}
+
+/** A device that has no record, as one that the reference has moved, by its alias. */
+function findUnrecorded(call: Call, host: Netlink, container: Netlink): Link | undefined {
+  // Given back already: what the container has under its name is the container's.
+  if (unless(isA(CniError), () => findDevice(call, host))) return undefined;
+  const device = call.config.text("device");
+  const link = container.findLink(call.ifName) ??
+    (device ? container.links().find(({ alias }) => alias === device) : undefined);
+  if (!link || link.alias) return link;
+  throw wrong(
+    `the container's ${link.name} does not say what it is called on the host (alias): ` +
+      "another plugin made it",
+  );
 }
 
 async function check(call: LiveCall): Promise<void> {

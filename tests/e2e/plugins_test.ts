@@ -321,6 +321,46 @@ Deno.test("DEL succeeds at whatever moment its container's network goes", async 
   await machine.assertEmpty();
 });
 
+Deno.test("a device goes back under its own name, whatever its container says of it and of others", async () => {
+  await using machine = await Machine.create(["host-device"]);
+  const hwaddr = "02:00:00:00:00:99";
+  const pair = ["lan0", "type", "veth", "peer", "name", "lan1", "address", hwaddr];
+  await machine.sandbox.ok(["ip", "link", "add", ...pair]);
+  const device = { cniVersion: "1.0.0", name: "net", type: "host-device", hwaddr };
+  const host = async () =>
+    (await machine.sandbox.ok(["ip", "-o", "link"])).match(/(?<=^\d+: )\w+/gm)?.sort();
+  const before = await host();
+  const says = [
+    "ip link set eth0 alias mgmt0",
+    "ip link set eth0 alias ''",
+    "ip link set eth0 down; ip link set eth0 name data address 02:00:00:00:00:01; " +
+    "ip link add eth0 type bridge; ip link set eth0 alias mgmt0",
+  ];
+  for (const say of says) {
+    await machine.namespace("a");
+    await machine.ok("ADD", "a", device);
+    assertEquals((await machine.inside("a", ["sh", "-c", say])).code, 0);
+    await machine.ok("DEL", "a", device);
+    assertEquals(await host(), before, say);
+    await machine.ok("DEL", "a", device);
+    await machine.sandbox.ok(["umount", "/run/ns/a"]);
+  }
+  // Nor does a late DEL take it from a later container, to which it was given under the same name.
+  for (const id of ["early", "later"]) {
+    await machine.namespace(id);
+    await machine.ok("ADD", id, device);
+    if (id === "later") continue;
+    await machine.sandbox.ok(["umount", "/run/ns/early"]);
+    await until(async () => !(await host())?.includes("lan0"), "the pair is gone");
+    await machine.sandbox.ok(["ip", "link", "add", ...pair]);
+  }
+  await machine.ok("DEL", "early", device, undefined, ["env", "CNI_NETNS=/run/ns/later"]);
+  assertEquals((await machine.inside("later", ["ip", "link", "show", "eth0"])).code, 0);
+  await machine.ok("DEL", "later", device);
+  assertEquals(await host(), before);
+  assertEquals(await machine.sandbox.ok(["ls", "/run/mesos-cni/host-device"]), "");
+});
+
 Deno.test("a store's files that are pipes, or links in a circle, keep nobody waiting", async () => {
   await using machine = await Machine.create();
   await machine.namespace("a");
