@@ -17,6 +17,9 @@ import { quote } from "../base/json.ts";
 import { readAllInput, writeErrorOutput, writeOutput } from "../base/streams.ts";
 import { VERSION } from "../base/version.ts";
 
+/** Bytes of a config that comes back with ADD's result; and what ADD refuses for its length, DEL must not. */
+const LONGEST_RETURN = 64 << 20;
+
 const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
 /**
  * Calls a plugin as the environment and standard input say.
@@ -133,7 +136,7 @@ async function readInput(
 ): Promise<{ config: JsonObject; text?: string }> {
   if (standard && command === "VERSION") return { config: {} };
   try {
-    const text = await readAllInput();
+    const text = await readAllInput(command === "ADD" ? undefined : LONGEST_RETURN);
     // Runtimes ask for the version without a config that matters.
     if (command === "VERSION" && text.trim() === "") return { config: {} };
     const config: unknown = parseJson(text);

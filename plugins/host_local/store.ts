@@ -5,6 +5,7 @@
  */
 import { OperatorError } from "../../lib/base/error.ts";
 import { withFile } from "../../lib/base/file_error.ts";
+import { log } from "../../lib/base/log.ts";
 import { isAddress } from "../../lib/base/ip.ts";
 import {
   type Holder,
@@ -98,7 +99,7 @@ export class LeaseStore implements Disposable {
     if (!made) return false;
     const mark = markOf(range);
     if (!this.#marks.has(mark)) this.#marks.set(mark, this.#read(mark));
-    this.#overwrite(mark, address);
+    this.#setMark(mark, address);
     return true;
   }
 
@@ -110,10 +111,7 @@ export class LeaseStore implements Disposable {
   /** Takes back what was reserved since the store was opened. */
   cancel(addresses: readonly string[]): void {
     this.release(addresses);
-    for (const [mark, text] of this.#marks) {
-      if (text === "") this.#remove(mark);
-      else this.#overwrite(mark, text);
-    }
+    for (const [mark, text] of this.#marks) this.#setMark(mark, text);
   }
 
   /** Gives addresses back. */
@@ -161,6 +159,22 @@ export class LeaseStore implements Disposable {
     }
   }
 
+  /** A mark is a hint: without it, the first address that is free is given. */
+  #setMark(name: string, text: string): void {
+    const isSet = unless(errno("EISDIR"), () => {
+      if (text === "") this.#remove(name);
+      else this.#overwrite(name, text);
+      return true;
+    });
+    if (isSet) return;
+    log.warning(
+      "a directory is in the place of the file that says which address was given last: remove it",
+      {
+        directory: `${this.path}/${name}`,
+      },
+    );
+  }
+
   #remove(name: string): void {
     unless(errno("ENOENT"), () => removeAt(this.dir, name, `${this.path}/${name}`));
   }
@@ -188,10 +202,10 @@ export class LeaseStore implements Disposable {
     }
   }
 
-  /** The text of a file of the store; empty if there is none, or a link in a circle. */
+  /** The text of a file of the store; empty if there is none, but a directory or a link in a circle. */
   #read(name: string): string {
     const what = `${this.path}/${name}`;
-    return unless(errno("ENOENT", "ELOOP"), () => {
+    return unless(errno("ENOENT", "ELOOP", "EISDIR"), () => {
       // By the directory: the runtime resolves each path anew, for which a store of a thousand pays.
       using file = openAt(this.dir, name, O_RDONLY, what);
       return readRegular(file, what);

@@ -361,14 +361,16 @@ Deno.test("a device goes back under its own name, whatever its container says of
   assertEquals(await machine.sandbox.ok(["ls", "/run/mesos-cni/host-device"]), "");
 });
 
-Deno.test("a store's files that are pipes, or links in a circle, keep nobody waiting", async () => {
+Deno.test("a store's files that are pipes, directories or links in a circle keep nobody waiting", async () => {
   await using machine = await Machine.create();
   await machine.namespace("a");
   await machine.sandbox.ok(["mkdir", "-p", LEASES]);
   await machine.sandbox.ok(["mkfifo", `${LEASES}/lock`, `${LEASES}/last_reserved_ip.0`]);
+  await machine.sandbox.ok(["mkdir", `${LEASES}/last_reserved_ip.1`]);
   await machine.sandbox.ok(["ln", "-s", "10.9.0.2", `${LEASES}/10.9.0.2`]);
-  const { ips } = await machine.ok("ADD", "a", NETWORK, undefined, ["timeout", "10"]);
-  assertEquals(ips[0].address, "10.9.0.3/16");
+  const { stdout, stderr } = await machine.call("ADD", "a", NETWORK, undefined, ["timeout", "10"]);
+  assertMatch(stderr, /remove it.*last_reserved_ip\.1/);
+  assertEquals(JSON.parse(stdout).ips[0].address, "10.9.0.3/16");
   await machine.ok("DEL", "a", NETWORK, undefined, ["timeout", "10"]);
   assertEquals(await machine.leases(), ["10.9.0.2"]);
 });
@@ -398,6 +400,20 @@ Deno.test("a network whose name no directory can have is refused in a few words,
       await machine.ok("DEL", "a", config);
     }
   }
+  await machine.assertEmpty();
+});
+
+Deno.test("DEL takes a config that ADD refuses for its length", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  const long = { ...NETWORK, of: "x".repeat(5 << 20) };
+  const { code, stdout } = await machine.call("ADD", "a", long);
+  assertEquals(code, 1, stdout.slice(0, 1000));
+  assertMatch(JSON.parse(stdout).msg, /more than 4194304 bytes/);
+  await machine.ok("DEL", "a", long);
+  // As of one whose result makes it longer than ADD's.
+  await machine.ok("ADD", "a", NETWORK);
+  await machine.ok("DEL", "a", long);
   await machine.assertEmpty();
 });
 
