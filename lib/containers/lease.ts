@@ -48,18 +48,24 @@ export function holderIn(text: string): Holder {
 
 /**
  * An attribute of a lease: the network that it was made for, by which one container of an id is told from
- * another. It goes with the file; the reference sees nothing of it, and leases of its making have none.
+ * another, and the interface there, by which the lease is its own though its text is lost. It goes with the file;
+ * the reference sees nothing of it, and leases of its making have none.
  */
 const NETWORK = "trusted.mesos_cni";
 
+export interface LeasedFor extends AttachedNetwork {
+  /** Absent in leases made before there was that. */
+  ifName?: string;
+}
+
 /** On a file system without attributes the network of a lease stays unknown. */
-export function markLease(file: Handle, network: AttachedNetwork): void {
+export function markLease(file: Handle, network: LeasedFor): void {
   const text = JSON.stringify({ ...network, boot: bootId() });
   unlessRefused(() => setAttribute(file, NETWORK, text));
 }
 
 /** The network that an address was leased for; undefined where that is not known, or of another boot. */
-export function leaseNetwork(path: string): AttachedNetwork | undefined {
+export function leaseNetwork(path: string): LeasedFor | undefined {
   const text = unlessRefused(() => {
     using file = open(path);
     return readAttribute(file, NETWORK);

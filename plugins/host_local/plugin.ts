@@ -8,7 +8,6 @@ import { log } from "../../lib/base/log.ts";
 import { parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { exists } from "../../lib/base/exists.ts";
 import { CniError } from "../../lib/cni/error.ts";
-import type { Holder } from "../../lib/containers/lease.ts";
 import { wrong } from "../../lib/cni/fields.ts";
 import { isAnothers, networkNow, sayAnothers } from "../../lib/netlink/attached_network.ts";
 import { type Call, type LiveCall, standardPlugin } from "../shared/standard_plugin.ts";
@@ -29,7 +28,7 @@ async function add(call: LiveCall): Promise<Result> {
   const dns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
   using store = await LeaseStore.open(config.store);
   const ips: IpConfig[] = [];
-  const holder = holderOf(call);
+  const { containerId, ifName } = call;
   const network = unlessRefused(() => networkNow(call.netns));
   try {
     const inUse = await store.unleased(async () => {
@@ -39,7 +38,7 @@ async function add(call: LiveCall): Promise<Result> {
         ...addressesOnRecord(call).filter((text) => setOf(config.sets, text) !== undefined),
       ];
     });
-    lease(store, config, { ...holder, network }, ips, inUse);
+    lease(store, config, { containerId, ifName, network }, ips, inUse);
   } catch (error) {
     store.cancel(ips.map(({ address }) => address.split("/")[0]!));
     throw error;
@@ -54,7 +53,7 @@ function lease(
   ips: IpConfig[],
   inUse: ReadonlySet<string>,
 ): void {
-  const held = store.addressesOf(holder);
+  const held = store.addressesOf({ ...holder, netns: holder.network?.netns });
   const requested = new Set(config.requested);
   config.sets.forEach((set, i) => {
     const wanted = [...requested].find((text) => isIn(set, text));
@@ -145,7 +144,7 @@ async function del(call: Call): Promise<{ kept: string[] } | undefined> {
   if (!exists(path) && !isUsable(call)) return;
   using store = await LeaseStore.open(path);
   const kept: string[] = [];
-  for (const address of store.addressesOf(holderOf(call))) {
+  for (const address of store.addressesOf(call)) {
     const network = store.networkOf(address);
     if (!network || !await isAnothers(network, call.netns)) {
       store.release([address]);
@@ -167,14 +166,10 @@ function isUsable(call: Call): boolean {
 async function check(call: Call): Promise<void> {
   const config = readHostLocalConfig(call);
   using store = await LeaseStore.open(config.store);
-  if (store.addressesOf(holderOf(call)).length > 0) return;
+  if (store.addressesOf(call).length > 0) return;
   throw wrong(
     `${store.path} holds no address of ${call.ifName} of container ${call.containerId}`,
   );
-}
-
-function holderOf({ containerId, ifName }: Call): Holder {
-  return { containerId, ifName };
 }
 
 function setOf(sets: readonly RangeSet[], text: string): number | undefined {

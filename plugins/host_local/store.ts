@@ -11,6 +11,7 @@ import {
   type Holder,
   holderIn,
   leasedAddresses,
+  type LeasedFor,
   leaseNetwork,
   markLease,
 } from "../../lib/containers/lease.ts";
@@ -32,7 +33,7 @@ import {
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { bootId } from "../../lib/kernel/process_identity.ts";
-import type { AttachedNetwork } from "../../lib/netlink/attached_network.ts";
+import { type AttachedNetwork, leadsTo } from "../../lib/netlink/attached_network.ts";
 import { errno, unless, unlessRefused } from "../../lib/base/unless.ts";
 import { readAttribute, setAttribute } from "../../lib/kernel/attributes.ts";
 
@@ -77,11 +78,15 @@ export class LeaseStore implements Disposable {
   }
 
   /** The addresses that a container's interface holds. */
-  addressesOf({ containerId, ifName }: Holder): string[] {
-    return [...this.holders()].filter(([, holder]) =>
+  addressesOf({ containerId, ifName, netns }: Holder & { netns?: string | undefined }): string[] {
+    return [...this.holders()].filter(([address, holder]) => {
+      if (holder.containerId === "") {
+        const lost = netns === undefined ? undefined : this.networkOf(address);
+        return lost?.ifName === ifName && leadsTo(netns!, lost);
+      }
       // A lease of an old version of the reference names its container alone.
-      holder.containerId === containerId && [ifName, ""].includes(holder.ifName)
-    ).map(([address]) => address);
+      return holder.containerId === containerId && [ifName, ""].includes(holder.ifName);
+    }).map(([address]) => address);
   }
 
   /**
@@ -104,7 +109,7 @@ export class LeaseStore implements Disposable {
   }
 
   /** As {@link leaseNetwork}. */
-  networkOf(address: string): AttachedNetwork | undefined {
+  networkOf(address: string): LeasedFor | undefined {
     return leaseNetwork(`${this.path}/${address}`);
   }
 
@@ -191,7 +196,7 @@ export class LeaseStore implements Disposable {
   #create(name: string, { containerId, ifName, network }: Leaseholder): void {
     const what = `${this.path}/${name}`;
     const text = `${containerId}\r\n${ifName}`;
-    const mark = (file: Handle) => network && markLease(file, network);
+    const mark = (file: Handle) => network && markLease(file, { ...network, ifName });
     try {
       createWhole(this.dir, name, text, LEASE_MODE, what, mark);
     } catch (error) {

@@ -457,6 +457,22 @@ Deno.test("among 10,000 leases an attachment gets and gives back its own, and th
   assertEquals((await machine.leases()).length, 10_000);
 });
 
+Deno.test("DEL gives its own leases back, though a power cut has emptied their files", async () => {
+  await using machine = await Machine.create();
+  const other = ["env", "CNI_IFNAME=eth1"];
+  for (const id of ["a", "b"]) {
+    await machine.namespace(id);
+    await machine.ok("ADD", id, NETWORK);
+  }
+  await machine.ok("ADD", "a", NETWORK, undefined, other);
+  await machine.sandbox.ok(["sh", "-c", `truncate -s 0 ${LEASES}/*.*.* ${LEASES}/*:*`]);
+  await machine.ok("DEL", "a", NETWORK);
+  assertEquals(await machine.leases(), ["10.9.0.3", "10.9.0.4", "fd09::3", "fd09::4"]);
+  await machine.ok("DEL", "a", NETWORK, undefined, other);
+  await machine.ok("DEL", "b", NETWORK);
+  await machine.assertEmpty();
+});
+
 Deno.test("a live container's address is not given out again, also when the store was lost", async () => {
   await using machine = await Machine.create();
   const only4 = { ...NETWORK, ipMasq: false, ipam: { type: "host-local", subnet: "10.9.0.0/29" } };
