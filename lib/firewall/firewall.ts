@@ -5,7 +5,7 @@ import { log } from "../base/log.ts";
 import { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { decideKind, type Kinds } from "./kind.ts";
-import { placeOf, Programs } from "./legacy.ts";
+import { placeOf, Programs, requireUnneeded } from "./legacy.ts";
 import { currentGeneration, NfTables } from "./nf_tables.ts";
 import type { FirewallRule } from "./rule.ts";
 import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
@@ -72,10 +72,16 @@ export class Firewall {
     return kinds.map((kind) => Firewall.ofKind(kind, path));
   }
 
-  /** Makes changes wherever there may be rules. @throws {OperatorError} */
-  static async changeEvery(
+  /**
+   * Removes rules wherever there may be some.
+   *
+   * @param marks bytes that they hold: by these it is known of rules that no program can read whether they stay
+   * @throws {OperatorError}
+   */
+  static async removeEvery(
     path: string,
-    { plan, ...request }: Omit<RuleRequest, "plan" | "families"> & {
+    { plan, marks, ...request }: Omit<RuleRequest, "plan" | "families"> & {
+      marks: readonly (string | Uint8Array)[];
       plan(view: FirewallView, kind: Kind): readonly FirewallChange[];
     },
   ): Promise<void> {
@@ -86,6 +92,9 @@ export class Firewall {
         plan: (view) => plan(view, firewall.kinds[4]),
       });
     }
+    const encoder = new TextEncoder();
+    const bytes = marks.map((mark) => typeof mark === "string" ? encoder.encode(mark) : mark);
+    for (const family of FAMILIES) await requireUnneeded(family, path, bytes);
   }
 
   /** What is there, of these families. @throws {OperatorError} */

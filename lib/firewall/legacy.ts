@@ -46,6 +46,23 @@ export class Programs implements Driver {
   }
 }
 
+/**
+ * Where the kernel has rules of the legacy kind and nobody can read them any more: fails if those in question are
+ * among them.
+ *
+ * @param marks bytes that one of them holds
+ * @throws {OperatorError} `no_iptables`
+ */
+export async function requireUnneeded(
+  family: Family,
+  path: string,
+  marks: readonly Uint8Array[],
+): Promise<void> {
+  if (legacyTables(family).length === 0 || await IptablesTool.findLegacy(family, path)) return;
+  const { legacyHolds } = await import("./legacy_table.ts");
+  if (legacyHolds(family, marks)) missing(family);
+}
+
 function missing(family: Family): never {
   throw new OperatorError(
     "no_iptables",

@@ -3,7 +3,7 @@
  * and carry no name, so that either can remove the other's: whose they are is on record, written
  * before they are made.
  */
-import { FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
+import { addressBytes, FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import type { AttachedNetwork } from "../netlink/attached_network.ts";
 import { Firewall } from "./firewall.ts";
@@ -72,7 +72,8 @@ export async function removePassage(
   const all = [...known, ...own];
   if (all.length > 0) {
     const rules = FAMILIES.flatMap((family) => passageRules(all, family));
-    await Firewall.changeEvery(path, {
+    await Firewall.removeEvery(path, {
+      marks: all.map(addressBytes),
       plan: (view) => view.find(rules).map((remove) => ({ remove })),
       what: `let container ${owner.containerId} through no more`,
     });

@@ -67,11 +67,20 @@ export function socketAddress(address: string, port: number): Uint8Array<ArrayBu
 /** An option of SOL_SOCKET as numbers of 32 bits. @throws {SystemError} */
 export function socketOption(fd: number, option: number, numbers = 1): Int32Array {
   const value = new Int32Array(numbers);
-  const size = new Uint8Array(new Uint32Array([value.byteLength]).buffer);
-  const bytes = new Uint8Array(value.buffer);
-  const read = libc().getsockopt(fd, SOL_SOCKET, option, bytes, size);
-  check(read, `read option ${option} of a socket`);
+  askOption(fd, SOL_SOCKET, option, new Uint8Array(value.buffer));
   return value;
+}
+
+/** An option whose answer comes into the buffer that its question is in. @throws {SystemError} */
+export function askOption(
+  fd: number,
+  level: number,
+  option: number,
+  buffer: Uint8Array<ArrayBuffer>,
+): void {
+  const size = new Uint8Array(new Uint32Array([buffer.length]).buffer);
+  const read = libc().getsockopt(fd, level, option, buffer, size);
+  check(read, `read option ${option} of a socket`);
 }
 
 /** tcp(7): bytes that were sent and are not acknowledged. */

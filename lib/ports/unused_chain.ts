@@ -29,7 +29,8 @@ export async function removeUnusedChain(chain: string, path: string): Promise<bo
     isThere ||= changes.length > 0;
     return changes;
   };
-  await Firewall.changeEvery(path, { plan, what: `remove the chain ${chain}`, lock });
+  const what = `remove the chain ${chain}`;
+  await Firewall.removeEvery(path, { plan, marks: [chain], what, lock });
   return isThere;
 }
 

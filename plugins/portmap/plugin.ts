@@ -8,6 +8,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { quote } from "../../lib/base/json.ts";
+import { attachedComment } from "../../lib/firewall/owner.ts";
 import { removeAttached } from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { isOfMesos } from "../../lib/cni/port_mappings.ts";
@@ -82,7 +83,7 @@ async function del(call: Call): Promise<void> {
   const what = `remove the rules of portmap for ${owner.containerId}`;
   await removeAll([
     () => remove(owner, path),
-    () => Firewall.changeEvery(path, { plan, what }),
+    () => Firewall.removeEvery(path, { plan, marks: [attachedComment(owner)], what }),
   ]);
 }
 

@@ -9,6 +9,7 @@ import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import * as chains from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
+import { attachedComment } from "../../lib/firewall/owner.ts";
 import type { HostRules } from "../../lib/firewall/host_rules.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
@@ -45,7 +46,8 @@ export async function removeMasquerade(call: Masqueraded): Promise<void> {
     await chains.removeAttached(call, "masquerade"),
     await (await ownTable()).removeMasquerade(call),
   ];
-  await Firewall.changeEvery(call.invocation.path, {
+  await Firewall.removeEvery(call.invocation.path, {
+    marks: [attachedComment(call)],
     plan: (view, kind) => plans.flatMap((plan) => plan(view, kind)),
     what: `masquerade container ${call.containerId} no more`,
   });

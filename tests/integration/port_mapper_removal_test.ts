@@ -283,6 +283,35 @@ Deno.test("rules of the legacy kind are removed after the host's iptables has be
   assertEquals(await agent.leftovers(), []);
 });
 
+Deno.test("DEL says so where its rules are of the legacy kind, whose program is gone, and succeeds where none are", async () => {
+  await using agent = await PortMapperAgent.create("legacy");
+  const options = { type: "bridge" };
+  const config = { cniVersion: "1.0.0", name: "net", ...bridge() };
+  const passage = { cniVersion: "1.0.0", name: "net", type: "firewall" };
+  for (const id of ["c1", "c2"]) {
+    await agent.container(id);
+    const prevResult = await agent.ok("ADD", id, config, options);
+    await agent.ok("ADD", id, { ...passage, prevResult }, { type: "firewall" });
+  }
+  await agent.ok("DEL", "c2", passage, { type: "firewall" });
+  await agent.ok("DEL", "c2", config, options);
+  const empty = `${agent.sandbox.dir}/empty`;
+  await Deno.mkdir(empty);
+  await agent.sandbox.ok(["mount", "--bind", empty, "/usr/sbin"]);
+  const env = { PATH: "/usr/bin" };
+  for (const [type, call] of [["firewall", passage], ["bridge", config]] as const) {
+    const { msg } = await agent.fails("DEL", "c1", call, { type, env });
+    assertStringIncludes(msg, "iptables of the legacy kind, which is not installed");
+    await agent.ok("DEL", "c2", call, { type, env });
+  }
+  await agent.sandbox.ok(["umount", "/usr/sbin"]);
+  await agent.ok("DEL", "c1", passage, { type: "firewall" });
+  await agent.ok("DEL", "c1", config, options);
+  assertEquals(await agent.rules("c1"), []);
+  const filter = await agent.sandbox.ok(["iptables-legacy-save", "-t", "filter"]);
+  assert(!filter.includes("192.168.0."), filter);
+});
+
 for (const [protocol, kind] of [["tcp", "STREAM"], ["udp", "DGRAM"]] as const) {
   Deno.test({
     name:

@@ -6,7 +6,7 @@ import { listMacSpoofChecks } from "../../firewall/mac_spoof_check.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
 import { type Passage, passedAddresses, removePassage } from "../../firewall/passage.ts";
 import type { LedPort } from "../../firewall/led_ports.ts";
-import { commentOf } from "../../firewall/owner.ts";
+import { attachedComment, commentOf } from "../../firewall/owner.ts";
 import { ruleLine } from "../../firewall/rule.ts";
 import { namespaceFate } from "../../netlink/attached_network.ts";
 import type { Sight } from "../../netlink/sight.ts";
@@ -134,7 +134,8 @@ export async function removeAttachedRules(
 ): Promise<string[]> {
   const plan = await removeAttached(attached, "masquerade", "ports");
   const removed = new Set<string>();
-  await Firewall.changeEvery(path, {
+  await Firewall.removeEvery(path, {
+    marks: [attachedComment(attached)],
     plan: (view, kind) => {
       const changes = plan(view, kind);
       const rules = changes.flatMap((change) =>
