@@ -23,8 +23,13 @@ export abstract class FirewallView {
   /** By chain, its rules by their comments; undefined where it was asked for a comment once. */
   readonly #commented = new Map<string, Map<string | undefined, FoundRule[]> | undefined>();
 
-  /** A chain, with what becomes of a packet that no rule of a built-in one decided over. */
-  abstract chain(place: Place): { policy?: "ACCEPT" | "DROP" } | undefined;
+  /**
+   * A chain, with what becomes of a packet that no rule of a built-in one decided over, and where the kernel counts
+   * them, how many rules are in it or lead to it.
+   */
+  abstract chain(
+    place: Place,
+  ): { policy?: "ACCEPT" | "DROP"; uses?: number | undefined } | undefined;
   /**
    * The rules of a chain; none where there is no such chain.
    *

@@ -26,6 +26,7 @@ const NFT_MSG_GETGEN = nfMessage(16);
 
 const NFTA_CHAIN_NAME = 3;
 const NFTA_CHAIN_POLICY = 5;
+const NFTA_CHAIN_USE = 6;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
 const NFTA_RULE_EXPRESSIONS = 4;
@@ -67,15 +68,17 @@ export class Rules {
 
   /**
    * A chain, with what a base chain, which packets come to by themselves, does with those that no
-   * rule decided over.
+   * rule decided over, and how many rules are in it or lead to it.
    *
    * @throws {SystemError}
    */
-  chain(chain: string): { policy?: "ACCEPT" | "DROP" } | undefined {
+  chain(chain: string): { policy?: "ACCEPT" | "DROP"; uses: number | undefined } | undefined {
     const name = attribute(NFTA_CHAIN_NAME, cString(chain));
     const found = this.#ask(NFT_MSG_GETCHAIN, [name], `look for the chain ${chain}`);
     const policy = found?.be32(NFTA_CHAIN_POLICY);
-    return found && (policy === undefined ? {} : { policy: policy === 0 ? "DROP" : "ACCEPT" });
+    const uses = found?.be32(NFTA_CHAIN_USE);
+    return found &&
+      (policy === undefined ? { uses } : { policy: policy === 0 ? "DROP" : "ACCEPT", uses });
   }
 
   /** How many rules each chain has that has any. @throws {SystemError} */

@@ -11,6 +11,7 @@ import type { Backend, Removal, Traces } from "./backend.ts";
 import { LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
 import { commentOf, ledEndpoints, possibleComments } from "./mapping.ts";
 import { type MappingRecord, otherRecordsOf } from "./record.ts";
+import { changingRules } from "./strangers.ts";
 
 const KINDS: readonly Kind[] = ["nf_tables", "legacy"];
 
@@ -23,12 +24,14 @@ export class Iptables implements Backend {
     // Rules of iptables are not written where it can't list them.
     for (const family of families) await IptablesTool.require(family, this.path);
     const own = ownRules(record);
+    const changed = await changingRules(this.path);
     const ids = yield {
       families,
       plan: (view) => [...completing(view, structure(record)), ...own.map((add) => ({ add }))],
       what: `write the rules of container ${record.containerId}`,
       lock,
     };
+    await changed();
     const { handles, variants }: Required<Traces> = { handles: {}, variants: {} };
     for (const family of families) {
       const kind = variants[family] = firewall.kinds[family];
@@ -44,6 +47,7 @@ export class Iptables implements Backend {
 
   async remove(attachment: Removal, lock: ChangesLock): Promise<void> {
     const { variants, endpoints } = attachment;
+    const changed = await changingRules(this.path);
     const every = new Set((await Firewall.every(this.path)).map(({ kinds }) => kinds[4]));
     for (const kind of KINDS) {
       // Where the endpoints are known, a family without one has no rules.
@@ -61,6 +65,7 @@ export class Iptables implements Backend {
         lock,
       });
     }
+    await changed();
   }
 
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {

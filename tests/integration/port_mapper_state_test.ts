@@ -238,6 +238,32 @@ Deno.test("after an operator's save and restore of all rules, DEL still finds it
   assertEquals(await agent.leftovers(), []);
 });
 
+Deno.test("rules of a container that is gone, put back by somebody, keep its port from others until they go", async () => {
+  await using agent = await PortMapperAgent.create();
+  const config = (port: number) => network([port], { delegate: PLAIN });
+  const saved = `${agent.sandbox.dir}/saved`;
+  const save = "iptables-save -t nat >$0";
+  await agent.add("c1", config(8080));
+  await agent.add("c2", config(8081));
+  await agent.sandbox.ok(["sh", "-ec", save, saved]);
+  for (const restore of ["iptables-restore $0", "grep -v ^: $0 | iptables-restore --noflush"]) {
+    await agent.ok("DEL", "c1", config(8080));
+    // As many rules as were saved.
+    await agent.add("c3", config(8082));
+    await agent.sandbox.ok(["sh", "-ec", restore, saved]);
+    await agent.container("c4");
+    const { msg } = await agent.fails("ADD", "c4", config(8080));
+    assertStringIncludes(msg, "leads to a container that is not on record");
+    await agent.ok("DEL", "c1", config(8080));
+    await agent.ok("ADD", "c4", config(8080));
+    for (const [id, port] of [["c3", 8082], ["c4", 8080]] as const) {
+      await agent.ok("DEL", id, config(port));
+      await agent.kill(id);
+      await agent.sandbox.ok(["ip", "netns", "del", id]);
+    }
+  }
+});
+
 for (const variant of VARIANTS) {
   Deno.test(`rules that a script replayed, each three times: DEL leaves none of its own (${variant})`, async () => {
     await using agent = await PortMapperAgent.create(variant);
