@@ -5,12 +5,15 @@
  */
 import { readCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
+import { statOf } from "../base/exists.ts";
+import { hashOf } from "../base/hash.ts";
 import { ANY_ADDRESS, canonicalAddress, FAMILIES, familyOfKnown } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
 import { isA, tried, unless } from "../base/unless.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import { type LedPort, ledPorts } from "../firewall/led_ports.ts";
+import { currentGeneration } from "../firewall/nf_tables.ts";
 import { commentOf, names } from "../firewall/owner.ts";
 import { STATE_MODE } from "../firewall/records.ts";
 import { jumpOf } from "../firewall/rule.ts";
@@ -31,15 +34,17 @@ export async function refuseStrangers(
   if (mappings.length === 0) return;
   const isInTheWay = (port: LedPort) =>
     !names(port.owner!, containerId) && mappings.some((mapping) => meets(mapping, port));
-  // None: the first look of this boot, or since the state was wiped or damaged.
-  let found = await read(path);
-  if (!found || found.orphans.some(isInTheWay)) {
-    found = { rules: await rulesNow(path), orphans: await look(path) };
-    write(found);
+  // None: the first look of this boot, or since the state was wiped or damaged, or somebody has added rules.
+  const now = await rulesNow(path);
+  let orphans = isFrom(now) ? read() : undefined;
+  if (!orphans || orphans.some(isInTheWay)) {
+    orphans = await look(path);
+    writeCheckpoint(ORPHANS, JSON.stringify(orphans), STATE_MODE.file);
+    stamp(now);
   }
   const portmap = mappings.map(({ hostPort }) => hostPort);
   const portmaps = (await ledPorts(path, { portmap })).filter(({ owner }) => owner);
-  const port = [...found.orphans, ...portmaps].find(isInTheWay);
+  const port = [...orphans, ...portmaps].find(isInTheWay);
   if (!port) return;
   const { containerId: holder, network } = port.owner!;
   const where = describeMapping({ ...port, containerPort: 0 });
@@ -62,56 +67,49 @@ function meets(mapping: Mapping, port: LedPort): boolean {
   return claimedAddresses(mapping).some((one) => overlap(one, other));
 }
 
-/** What a look has found, and what the rules were like then. */
-interface Look {
-  rules: string;
-  orphans: LedPort[];
-}
-
-/** The last look, unless somebody else has added rules since. */
-async function read(path: string): Promise<Look | undefined> {
+function read(): LedPort[] | undefined {
   const text = readCheckpoint(ORPHANS) ?? "null";
-  const known: unknown = unless(isA(SyntaxError), () => JSON.parse(text));
-  const isWhole = isObject(known) && known.rules === await rulesNow(path) &&
-    Array.isArray(known.orphans) &&
-    known.orphans.every((one) => isObject(one) && isObject(one.owner) && isObject(one.to));
-  return isWhole ? known as unknown as Look : undefined;
+  const list: unknown = unless(isA(SyntaxError), () => JSON.parse(text));
+  const isWhole = Array.isArray(list) &&
+    list.every((one) => isObject(one) && isObject(one.owner) && isObject(one.to));
+  return isWhole ? list as unknown as LedPort[] : undefined;
 }
 
-function write(look: Look): void {
-  writeCheckpoint(ORPHANS, JSON.stringify(look), STATE_MODE.file);
+/** Whether what was found is of the rules as they are. */
+const isFrom = (rules: number) => statOf(ORPHANS)?.mtime?.getTime() === rules;
+
+/** Where that fails, rules are looked for once more. */
+function stamp(rules: number): void {
+  tried(() => Deno.utimeSync(ORPHANS, new Date(), new Date(rules)), undefined);
 }
 
 /**
- * For a change of one's own, by which the last look is as good as before.
+ * For a change of one's own, by which what was found is as good as before.
  *
  * @returns what is to be called after it
  */
 export async function changingRules(path: string): Promise<() => Promise<void>> {
-  const known = await read(path);
-  return async () => {
-    if (!known) return;
-    const rules = await rulesNow(path);
-    // Where there is no room for it, rules are looked for once more.
-    tried(() => write({ ...known, rules }), undefined);
-  };
+  if (!isFrom(await rulesNow(path))) return () => Promise.resolve();
+  return async () => stamp(await rulesNow(path));
 }
 
 /**
- * What changes with each rule that is added where packets to this host are led on: the handles of the jumps,
- * and how many rules are behind each. To read those takes 60 ms where there are ten thousand. Of the legacy
- * kind this tells nothing.
+ * A number that changes with each rule that is added where packets to this host are led on: of the handles of the
+ * jumps, and how many rules are behind each. To read those takes 60 ms where there are ten thousand. Of the
+ * legacy kind it tells nothing.
  */
-async function rulesNow(path: string): Promise<string> {
+async function rulesNow(path: string): Promise<number> {
+  if (currentGeneration() === undefined) return 0;
   const view = await Firewall.ofKind("nf_tables", path).look();
-  return FAMILIES.flatMap((family) => {
+  const jumps = FAMILIES.flatMap((family) => {
     const place = { family, table: "nat", chain: "PREROUTING" } as const;
     return view.rules(place).map((rule) => {
       const chain = jumpOf(rule);
       const uses = chain === undefined ? "" : view.chain({ ...place, chain })?.uses;
       return `${family} ${rule.id} ${uses}`;
     });
-  }).join();
+  });
+  return parseInt(await hashOf(jumps.join(), 10), 16);
 }
 
 /** The port mapper's rules and elements, without those that a record explains. */

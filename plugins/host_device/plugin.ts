@@ -138,12 +138,13 @@ function giveBack(call: Call): void {
 
 /** A device that has no record, as one that the reference has moved, by its alias. */
 function findUnrecorded(call: Call, host: Netlink, container: Netlink): Link | undefined {
-  // Given back already: what the container has under its name is the container's.
-  if (unless(isA(CniError), () => findDevice(call, host))) return undefined;
   const device = call.config.text("device");
   const link = container.findLink(call.ifName) ??
     (device ? container.links().find(({ alias }) => alias === device) : undefined);
-  if (!link || link.alias) return link;
+  // Given back already: what the container has under its name, with another's alias, is the container's.
+  const home = link && unless(isA(CniError), () => findDevice(call, host));
+  if (!link || home && link.alias !== home.name) return undefined;
+  if (link.alias) return link;
   throw wrong(
     `the container's ${link.name} does not say what it is called on the host (alias): ` +
       "another plugin made it",
