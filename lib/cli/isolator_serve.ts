@@ -1,5 +1,6 @@
 import { resolve } from "@std/path";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { plainLine } from "../base/printable.ts";
 import { writeErrorOutput } from "../base/streams.ts";
 import { type Command, flag } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
@@ -26,7 +27,8 @@ restarted at any time. docs/isolator-service.md describes the requests.`,
     const { serve, MeasuredIsolator } = await import("../service/server.ts");
     const path = resolve(call.value("socket")!);
     // Never in the way of the service: there may be nobody to read it.
-    const ready = (where: string) => writeErrorOutput(`mesos-cni: listening at ${where}\n`);
+    const ready = (where: string) =>
+      writeErrorOutput(plainLine(`mesos-cni: listening at ${where}`) + "\n");
     await serve(isolatorOf(call, MeasuredIsolator), path, ready);
   },
 };

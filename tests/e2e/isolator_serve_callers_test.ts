@@ -40,6 +40,14 @@ Deno.test("what is not a dead service's socket is left alone", async () => {
   assertStringIncludes(long.stderr, "1 to 107 bytes");
 });
 
+Deno.test("the path of a socket steers no terminal", async () => {
+  await using it = await machine();
+  await using service = await Service.start(it.agent, `${it.socket}\x1b[31m`, it.networkFlags);
+  service.process.kill("SIGTERM");
+  const { stderr } = await service.process.output();
+  assertMatch(new TextDecoder().decode(stderr), /listening at [^\x1b]*u001b\[31m\n/);
+});
+
 Deno.test("only root is answered, whatever the socket's file allows", async () => {
   await using it = await machine();
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
