@@ -24,7 +24,7 @@ export class Iptables implements Backend {
     // Rules of iptables are not written where it can't list them.
     for (const family of families) await IptablesTool.require(family, this.path);
     const own = ownRules(record);
-    const changed = await changingRules(this.path);
+    const changed = await changingRules();
     const ids = yield {
       families,
       plan: (view) => [...completing(view, structure(record)), ...own.map((add) => ({ add }))],
@@ -47,7 +47,7 @@ export class Iptables implements Backend {
 
   async remove(attachment: Removal, lock: ChangesLock): Promise<void> {
     const { variants, endpoints } = attachment;
-    const changed = await changingRules(this.path);
+    const changed = await changingRules();
     const every = new Set((await Firewall.every(this.path)).map(({ kinds }) => kinds[4]));
     for (const kind of KINDS) {
       // Where the endpoints are known, a family without one has no rules.

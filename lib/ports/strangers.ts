@@ -35,7 +35,7 @@ export async function refuseStrangers(
   const isInTheWay = (port: LedPort) =>
     !names(port.owner!, containerId) && mappings.some((mapping) => meets(mapping, port));
   // None: the first look of this boot, or since the state was wiped or damaged, or somebody has added rules.
-  const now = await rulesNow(path);
+  const now = await rulesNow();
   let orphans = isFrom(now) ? read() : undefined;
   if (!orphans || orphans.some(isInTheWay)) {
     orphans = await look(path);
@@ -88,9 +88,9 @@ function stamp(rules: number): void {
  *
  * @returns what is to be called after it
  */
-export async function changingRules(path: string): Promise<() => Promise<void>> {
-  if (!isFrom(await rulesNow(path))) return () => Promise.resolve();
-  return async () => stamp(await rulesNow(path));
+export async function changingRules(): Promise<() => Promise<void>> {
+  if (!isFrom(await rulesNow())) return () => Promise.resolve();
+  return async () => stamp(await rulesNow());
 }
 
 /**
@@ -98,9 +98,9 @@ export async function changingRules(path: string): Promise<() => Promise<void>> 
  * jumps, and how many rules are behind each. To read those takes 60 ms where there are ten thousand. Of the
  * legacy kind it tells nothing.
  */
-async function rulesNow(path: string): Promise<number> {
+async function rulesNow(): Promise<number> {
   if (currentGeneration() === undefined) return 0;
-  const view = await Firewall.ofKind("nf_tables", path).look();
+  const view = await Firewall.ofKind("nf_tables", "").look();
   const jumps = FAMILIES.flatMap((family) => {
     const place = { family, table: "nat", chain: "PREROUTING" } as const;
     return view.rules(place).map((rule) => {
