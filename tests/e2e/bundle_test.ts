@@ -3,11 +3,11 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { tar } from "../../lib/fleet/tar.ts";
 import { Clinic } from "../harness/clinic.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { ALL_PARTS, FULL } from "../harness/scale.ts";
+import { FULL, PARTS } from "../harness/scale.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { bridgeNetwork, type StockContainer } from "../harness/stock_agent.ts";
 
-const CONTAINERS = FULL ? 50 : ALL_PARTS ? 12 : 6;
+const CONTAINERS = FULL ? 50 : PARTS === "all" ? 12 : 6;
 const SECRET = "s3cret-value";
 
 /** Makes an archive and unpacks it with tar, in the directory of the test's files. */
