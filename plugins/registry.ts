@@ -5,9 +5,15 @@ import { SINCE } from "./shared/since.ts";
 
 const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise;
 
-const masquerade = () => import("./shared/masquerade.ts");
-const passage = () => import("./firewall/plugin.ts");
-const bridgeRules = () => import("./bridge/restore.ts");
+/** Who looks at a thousand containers asks for a module as often, and the runtime looks for it each time. */
+function once<M>(load: () => Promise<M>): () => Promise<M> {
+  let loaded: Promise<M> | undefined;
+  return () => loaded ??= load();
+}
+
+const masquerade = once(() => import("./shared/masquerade.ts"));
+const passage = once(() => import("./firewall/plugin.ts"));
+const bridgeRules = once(() => import("./bridge/restore.ts"));
 
 /** One of containernetworking/plugins. */
 function standard(

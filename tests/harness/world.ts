@@ -179,7 +179,6 @@ export class World {
     const agent = {
       host: this.host,
       containers: [container],
-      bridgePorts: this.ports,
       bridgeVlans: this.vlans,
       portOf: ({ index }: Link) => this.ports.find((one) => one.index === index),
       holdersOf: () => [],
