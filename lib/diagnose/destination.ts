@@ -6,6 +6,7 @@ import { unless } from "../base/unless.ts";
 import { OperatorError } from "../base/error.ts";
 import { canonicalAddress, familyOfKnown, isAddress } from "../base/ip.ts";
 import type { Agent } from "../facts/agent.ts";
+import { resolverOf } from "../facts/readers/resolver.ts";
 import { Scene } from "../facts/scene.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { sockets } from "../netlink/sockets.ts";
@@ -35,7 +36,10 @@ export interface Destinations extends Partial<Pick<Resolved, "hop" | "causes">> 
 /** @throws {OperatorError} for what can't be understood */
 export async function resolve(agent: Agent, scene: Scene, to: string): Promise<Destinations> {
   const { container, name, port, protocol } = parsed(agent, to);
-  if (container) return { at: [ofContainer(agent, container, port, protocol)] };
+  // What the container's own hosts file knows is no beginning of an id.
+  const isNamed = container?.name !== name &&
+    resolverOf(scene).hosts.some(({ names }) => names.includes(name));
+  if (container && !isNamed) return { at: [ofContainer(agent, container, port, protocol)] };
   const of = (address: string) => ofAddress(scene, address, port, protocol);
   if (isAddress(name)) return { at: [of(name)] };
   const resolved = await resolveAsPrograms(scene, name);
@@ -136,11 +140,10 @@ function isLocal(host: Space, address: string): boolean {
 export function mappedTo(
   { host, containers }: Pick<Agent, "host"> & { readonly containers: readonly Container[] },
   { address, port, protocol }: Destination,
-  not?: string,
 ) {
   if (!isLocal(host, address)) return undefined;
   for (const container of containers) {
-    if (!container.namespaceAlive || container.id === not) continue;
+    if (!container.namespaceAlive) continue;
     for (const checkpoint of container.attachments) {
       const mapping = checkpoint.portMappings.find((one) =>
         one.hostPort === port && one.protocol === protocol
@@ -160,11 +163,10 @@ export function mappedTo(
 export async function ledTo(
   agent: Agent,
   at: Destination,
-  not?: string,
 ): Promise<Omit<Own, "at"> | undefined> {
-  const mapped = mappedTo(agent, at, not);
+  const mapped = mappedTo(agent, at);
   return mapped ?? (await portsLed(agent, at)).flatMap(({ to }) => {
-    const holder = agent.holdersOf(to.address).find((one) => one.namespaceAlive && one.id !== not);
+    const holder = agent.holdersOf(to.address).find((one) => one.namespaceAlive);
     return holder ? [{ ...to, target: targetOf(holder) }] : [];
   })[0];
 }

@@ -31,7 +31,8 @@ import { Session } from "./observe/session.ts";
 import { askLinks, boundTo } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { knownClients } from "./questions/clients.ts";
-import { proxyQuestions, wantedQuestions } from "./questions/connection.ts";
+import { Refusals } from "./observe/refusals.ts";
+import { proxyQuestions, refusedQuestions, wantedQuestions } from "./questions/connection.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
@@ -111,9 +112,10 @@ export async function diagnose(
   using scene = Scene.of(agent, target);
   const kernel = askKernel();
   const { passive } = options;
+  using refusals = passive ? undefined : new Refusals(scene);
   const questions = passive ? [] : await questionsOf(agent, scene, options, kernel, others);
   const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
-  const [{ asked, causes }, facts, shared, agents] = await Promise.all([
+  const [first, facts, shared, agents] = await Promise.all([
     passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
     scene.container
       ? readFacts([...OF_CONTAINER, ...OF_ONE, ...passive ? [] : [OWN_NAME]], scene)
@@ -121,6 +123,9 @@ export async function diagnose(
     passive ? [] : readFacts([BY_ARP, WAITING], { scene, kernel }),
     ofAgent,
   ]);
+  const refused = await refusedQuestions(agent, scene, others, refusals, questions);
+  const more = await answer(scene, refused, kernel, agents);
+  const [asked, causes] = [[...first.asked, ...more.asked], [...first.causes, ...more.causes]];
   // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
   const hops = options.agentFacts || passive ? [] : await askLinks(agent, kernel);
   if (findInode(target.netns) !== namespace) throw ended(target);

@@ -136,9 +136,11 @@ async function followResolved(
   return withCause(told, cause("hosts_differ", ["dns", "container"], values, [seen]));
 }
 
-/** Where the way is whole as far as this agent, the name that led there comes first. */
+/** Where the way is whole as far as this agent or to who refuses, the name that led there comes first. */
 function withCause(followed: FollowedPacket, ofName: Cause): FollowedPacket {
-  const isHere = followed.causes.some(({ place, code }) => place !== "outside" && code !== "lost");
+  const isHere = followed.causes.some(({ place, code }) =>
+    place !== "outside" && code !== "lost" && code !== "nobody_listens"
+  );
   const causes = isHere ? [...followed.causes, ofName] : [ofName, ...followed.causes];
   return { ...followed, causes };
 }

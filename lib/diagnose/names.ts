@@ -1,5 +1,5 @@
 /** A name as programs of the container resolve it: /etc/hosts, then DNS. */
-import { isAddress } from "../base/ip.ts";
+import { familyOfKnown, isAddress } from "../base/ip.ts";
 import { inTime } from "../base/pace.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { FactReader } from "../facts/facts.ts";
@@ -77,19 +77,26 @@ const MOST_NAMES = 7;
 
 export async function resolveAsPrograms(scene: Scene, name: string): Promise<Resolved> {
   const resolver = resolverOf(scene);
-  const entry = resolver.hosts.find(({ names }) => names.includes(name));
+  const entries = resolver.hosts.filter((one) =>
+    one.names.includes(name) && isAddress(one.address)
+  );
   const asked = await askServers(scene, resolver, name);
   const called = `the name ${name}`;
-  if (!entry || !isAddress(entry.address)) {
+  if (entries.length === 0) {
     const outcome = asked.addresses.length > 0 ? "passed" : "stopped";
     return { ...asked, hop: { name: called, outcome, evidence: asked.evidence } };
   }
-  const { address } = entry;
-  const differs = asked.addresses.length > 0 && !asked.addresses.includes(address);
-  const evidence = [`/etc/hosts: ${address}`, ...differs ? asked.evidence : []];
+  // Those of IPv6 come first, where there is a way to them (RFC 6724).
+  const reached = entries.map(({ address }) => address).filter((one) =>
+    familyOfKnown(one) === 4 || typeof scene.inside.routeTo(one) !== "string"
+  ).toSorted((a, b) => familyOfKnown(b) - familyOfKnown(a));
+  const addresses = reached.length > 0 ? reached : [entries[0]!.address];
+  const differs = asked.addresses.length > 0 &&
+    !asked.addresses.some((one) => addresses.includes(one));
+  const evidence = [`/etc/hosts: ${addresses.join(", ")}`, ...differs ? asked.evidence : []];
   const hop = { name: called, outcome: "passed" as const, evidence };
   const instead = differs ? asked.addresses : undefined;
-  return { addresses: [address], instead, isUnsure: false, hop, causes: [] };
+  return { addresses, instead, isUnsure: false, hop, causes: [] };
 }
 
 /** One server after the other, for one completed name after the other (resolv.conf(5)). */

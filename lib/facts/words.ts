@@ -72,6 +72,8 @@ const WORDS = {
   port_state: "the port {device} of {other} is in the state {value}, not forwarding",
   "port_state/STP":
     "the port {device} of {other} is in the state {value}, not forwarding: the bridge speaks STP, which lets a port wait and learn before it forwards | wait for twice the forward_delay of {other}; where no other bridge leads back to it, it needs no STP: ip link set {other} type bridge stp_state 0, and then bridge link set dev {device} state 3",
+  port_hairpin:
+    "{device} sends nothing back by {other} to whom it came from (hairpin): the container does not reach its own ports by the agent's address",
   port_locked:
     "the port {device} of {other} is locked: it takes frames of known hardware addresses only",
   port_isolated:

@@ -1,6 +1,6 @@
 /** `diagnose --from --to`: one packet hop by hop, and the hop where it is lost. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { BRIDGE, Clinic, end, serve } from "../harness/clinic.ts";
+import { BRIDGE, Clinic, end, PORT, serve } from "../harness/clinic.ts";
 import { partOf } from "../harness/part.ts";
 import { AGENT_ADDRESS } from "../harness/sandbox.ts";
 import { bridgeNetwork } from "../harness/stock_agent.ts";
@@ -9,7 +9,7 @@ interface Followed {
   connection: string;
   arrived: boolean;
   hops: { name: string; outcome: string; evidence: string[] }[];
-  findings: { text: string; mechanism: string; place: string }[];
+  findings: { code: string; text: string; mechanism: string; place: string; remedy?: string }[];
 }
 
 async function follow(
@@ -310,4 +310,19 @@ Deno.test("who is no client from outside is said not to be one", async () => {
     "--to=neighbour:81",
   );
   assertMatch(stdout, /^patient → /);
+});
+
+Deno.test("a container that asks for its own port by the agent's address is led back, or its bridge sends nothing back", async () => {
+  await using clinic = await Clinic.open("hairpin");
+  await clinic.agent.ok(["sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1"]);
+  await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  const own = `${AGENT_ADDRESS}:${PORT}`;
+  const whole = await follow(clinic, own);
+  assertEquals([whole.code, whole.findings], [0, []], whole.connection);
+  const port = await clinic.veth();
+  await clinic.agent.ok(["bridge", "link", "set", "dev", port, "hairpin", "off"]);
+  const { code, findings } = await follow(clinic, own);
+  assertEquals([code, findings.map((one) => [one.code, one.remedy])], [1, [
+    ["port_hairpin", `bridge link set dev ${port} hairpin on`],
+  ]]);
 });

@@ -60,6 +60,8 @@ export const NETWORKS = {
   servicesDual: DUAL_STACK,
   excluded: { ...portMapperNetwork, excludeDevices: [BRIDGE, "wan0"] },
   snat: { ...portMapperNetwork, snat: true },
+  // Its containers reach their own ports by the agent's address, and rules see what the bridge passes.
+  hairpin: { ...portMapperNetwork, snat: true, excludeDevices: [] },
   v6only: {
     ...portMapperNetwork,
     delegate: {

@@ -1,5 +1,6 @@
 /** A filter of packet sockets (classic BPF, linux/filter.h): what belongs to one probe, no more. */
 import { addressBytes } from "../../base/ip.ts";
+import { RST } from "./frame.ts";
 
 /** Loads from the network header (SKF_NET_OFF), whatever header the link has. */
 const NET = -0x100000;
@@ -11,6 +12,7 @@ const LOAD_WORD = 0x20,
   JUMP_EQUAL = 0x15,
   JUMP_LEAST = 0x35,
   JUMP_ABOVE = 0x25,
+  JUMP_SET = 0x45,
   RETURN = 0x06;
 /** As much of a packet as is looked at. */
 export const SNAP_BYTES = 256;
@@ -90,6 +92,25 @@ export function probeFilter(
   return assemble(steps);
 }
 
+/** Lets pass what resets or refuses a connection of TCP. */
+export function resetFilter(): Uint8Array<ArrayBuffer> {
+  return assemble([
+    { code: LOAD_HALF, k: PROTOCOL },
+    { code: JUMP_EQUAL, k: 0x0800, yes: "ip" },
+    { code: JUMP_EQUAL, k: 0x86dd, no: "drop" },
+    { code: LOAD_BYTE, k: NET + 6 },
+    { code: JUMP_EQUAL, k: 6, no: "drop" },
+    { code: LOAD_BYTE, k: NET + 40 + 13 },
+    { code: JUMP_SET, k: RST, yes: "take", no: "drop" },
+    { code: LOAD_BYTE, k: NET + 9, label: "ip" },
+    { code: JUMP_EQUAL, k: 6, no: "drop" },
+    { code: LOAD_BYTE, k: NET + 20 + 13 },
+    { code: JUMP_SET, k: RST, yes: "take" },
+    { code: RETURN, k: 0, label: "drop" },
+    { code: RETURN, k: SNAP_BYTES, label: "take" },
+  ]);
+}
+
 /** The last four bytes of an address. */
 function word(address: string): number {
   const bytes = addressBytes(address).slice(-4);
@@ -104,7 +125,7 @@ function assemble(steps: readonly Step[]): Uint8Array<ArrayBuffer> {
   steps.forEach(({ code, k, yes, no, skip }, i) => {
     const distance = (label?: string) => label === undefined ? 0 : labels.get(label)! - i - 1;
     view.setUint16(i * 8, code, true);
-    if ([JUMP_EQUAL, JUMP_LEAST, JUMP_ABOVE].includes(code)) {
+    if ([JUMP_EQUAL, JUMP_LEAST, JUMP_ABOVE, JUMP_SET].includes(code)) {
       bytes[i * 8 + 2] = distance(yes);
       bytes[i * 8 + 3] = skip ?? distance(no);
     }

@@ -11,8 +11,9 @@ import { unanswered } from "../../facts/readers/connections.ts";
 import { flowsFrom } from "../../nft/conntrack.ts";
 import { type Destination, endpoint, ledTo, ofAddress } from "../destination.ts";
 import { isRefusal } from "../failure.ts";
-import { between, endsOf, journey, wayTo } from "../journey.ts";
+import { between, endsOf, hairpin, journey, wayTo } from "../journey.ts";
 import { resolveAsPrograms } from "../names.ts";
+import type { Refusals } from "../observe/refusals.ts";
 import { tryDatagram } from "../packets/connect.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { isToken } from "../tokens.ts";
@@ -39,11 +40,13 @@ export async function connectionQuestion(
   const { address, port, protocol, container } = destination;
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
-  const mapped = container ? undefined : await ledTo(agent, destination, scene.container?.id);
+  const mapped = container ? undefined : await ledTo(agent, destination);
   const far = container ?? mapped?.target;
   // What a container asks of itself leaves by no link.
   const isOwn = isLoopback(address) || scene.inside.ownerOf(address) !== undefined;
-  const theirs = isOwn ? scene : far && opened.use(Scene.of(agent, far));
+  // By a port of the agent's that leads back to it.
+  const isLedBack = mapped !== undefined && mapped.target.id === scene.container?.id;
+  const theirs = isOwn || isLedBack ? scene : far && opened.use(Scene.of(agent, far));
   const their =
     theirs?.interfaces.find(({ expected }) =>
       container === undefined || expected.some((one) => one.address === address)
@@ -53,6 +56,8 @@ export async function connectionQuestion(
     ? journey("container", "container", [])
     : !ends
     ? journey("container", "outside", [])
+    : isLedBack
+    ? hairpin(ends)
     : farEnds
     ? between(ends, farEnds)
     : wayTo(scene, ends, address);
@@ -137,6 +142,26 @@ export async function wantedQuestions(
       return { ...question, text, ask };
     }),
   );
+}
+
+/** Where its task was refused while the questions were asked, perhaps since one of them had it ask. */
+export async function refusedQuestions(
+  agent: Agent,
+  scene: Scene,
+  opened: DisposableStack,
+  refusals: Refusals | undefined,
+  asked: readonly Question[],
+): Promise<Question[]> {
+  const isAsked = (address: string, port: number) =>
+    asked.some((one) =>
+      one.destination === address && one.port === port ||
+      one.realDestination === address && one.realPort === port
+    );
+  return await Promise.all((refusals?.seen(isAsked) ?? []).map(async ({ address, port }) => {
+    const at = ofAddress(scene, address, port, "tcp");
+    const question = await connectionQuestion(agent, scene, at, () => false, opened);
+    return { ...question, text: `reaches ${endpoint(at)}, which has refused its task` };
+  }));
 }
 
 /** Processes of a container whose variables are read, the bytes of each, and proxies of theirs that are asked. */

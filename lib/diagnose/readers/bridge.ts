@@ -37,6 +37,9 @@ export function portCauses(e: Evidence, attached: Attached, trail?: Trail): Caus
   const both = { device: hostEnd.name, other: bridge!.name, wanted: other?.name };
   return [
     ...isIsolated ? [portCause("port_isolated", "host-veth", both)] : [],
+    ...trail && ends[0]?.port.hairpin === false && isSentBack(e, trail)
+      ? [portCause("port_hairpin", "host-veth", both)]
+      : [],
     ...ends.flatMap(({ port, link, place }) => [
       ...port.state !== "forwarding" && link.carrier ? [stateCause(scene, link, place)] : [],
       ...keeping(port).map(([code, , value]) =>
@@ -46,6 +49,12 @@ export function portCauses(e: Evidence, attached: Attached, trail?: Trail): Caus
     ...forwarding(e, attached, master),
     ...vlans(e, attached),
   ];
+}
+
+/** Where rules change what a bridge passes, it is the bridge that is to send a frame back to whom it came from. */
+function isSentBack({ scene: { host } }: Evidence, { journey, before }: Trail): boolean {
+  return journey.from === "container" && journey.to === "container" && before?.way === "there" &&
+    host.setting("bridge/bridge-nf-call-iptables") === "1";
 }
 
 /** What of a port keeps frames away, and its value. */

@@ -63,6 +63,7 @@ const PASSING = {
   port_state: [["state", "3"]],
   port_isolated: [["isolated", "off"]],
   port_locked: [["locked", "off"]],
+  port_hairpin: [["hairpin", "on"]],
   port_flood: [["flood", "on"], ["mcast_flood", "on"], ["bcast_flood", "on"]],
   neigh_suppress: [["neigh_suppress", "off"]],
 } as const;
