@@ -316,12 +316,26 @@ export const strayAnswer: Reader = ({ scene: { host }, question, failure }) => {
 };
 
 /** What is lost between the agent's routes and a link goes by a next hop that is not there. */
-export const silentHop: Reader = async ({ scene, kernel, question, trail: { before, after } }) => {
+export const silentHop: Reader = async (
+  { scene, kernel, question, trail: { before, after, journey } },
+) => {
   const isBetween = before?.direction === "in" && after?.direction === "out" &&
     after.stop.place === "uplink";
   if (!isBetween) return [];
   const { host } = scene;
-  const hops = nextHopsOf(host, scene.givenOf(question.family));
-  const asked = await Promise.all(hops.map((hop) => askHop(host, kernel, hop, true)));
-  return asked.flatMap(({ causes }) => causes);
+  const from = scene.forwardedOf(question.family, journey.legs[0]?.stop.link);
+  const { link, route } = host.wayTo(question.destination);
+  // A route of its own may lead to somebody else than the default ones.
+  const own = link && route?.gateway
+    ? [{ gateway: route.gateway, link, route: host.entryTo(question.destination, from) ?? route }]
+    : [];
+  const hops = [...own, ...nextHopsOf(host, scene.givenOf(question.family))];
+  const each = new Map(hops.map((one) => [`${one.gateway} ${one.link.index}`, one]));
+  const asked = await Promise.all(
+    [...each.values()].map((hop) => askHop(host, kernel, hop, true)),
+  );
+  const silent = asked.flatMap(({ causes }) => causes);
+  return silent.length > 0 || journey.from !== "container"
+    ? silent
+    : await swallowingHops(host, kernel, { ...question, from });
 };

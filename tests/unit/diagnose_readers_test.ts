@@ -343,6 +343,26 @@ const CASES: Case[] = [
     const asked = ["eth0 of web", "wan0"].map((at) => sighting(at, "arp request", "10.1.9.9"));
     return explain(world.evidence(0, { about: () => asked }, { neighbours: ["10.1.9.9"] }));
   }, "outside_silent neighbour outside"],
+  ["a route of its own leads to a next hop that is silent", (world) => {
+    const by = route("203.0.113.2/32", 4, { gateway: "203.0.113.7" });
+    world.host.chosen["203.0.113.2"] = world.host.matched["203.0.113.2"] = by;
+    return to(3)(world);
+  }, "next_hop_silent neighbour outside"],
+  ["a rule drops what comes out of a tunnel, whose other end answers", (world) => {
+    world.host.links[3] = link(4, "wan0", { kind: "vxlan" });
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    world.kernel.tunnelEnd = () => "198.51.100.9";
+    world.ofAgent = "answered";
+    const at = { family: 4, table: "filter", chain: "INPUT", unknown: [], id: "7" } as const;
+    const port = { protocol: "udp", number: 8472 } as const;
+    const rule = { ...at, port, target: { verdict: "DROP" } } as const;
+    const e = world.evidence(4);
+    e.trail.seen[3]!.to = "02:00:00:00:00:09";
+    Object.assign(e.scene.agent, {
+      rules: { every: () => Promise.resolve([{ rules: () => [rule] }]) },
+    });
+    return explain(e);
+  }, "rule_drop iptables agent"],
   ["a frame went to the wrong hardware address", (world) => {
     const e = world.evidence(2);
     e.trail.seen[0]!.to = "02:00:00:00:00:99";

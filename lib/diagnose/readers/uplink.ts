@@ -1,5 +1,13 @@
 /** The packet has left the agent, and nothing comes back; or its way out leads to no wire. */
-import { type Cause, cause, RECOVER, run, settingCause } from "../../facts/cause.ts";
+import {
+  type Cause,
+  cause,
+  type Proof,
+  RECOVER,
+  removing,
+  run,
+  settingCause,
+} from "../../facts/cause.ts";
 import { readPluginRules } from "../../facts/readers/ports.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
 import { pluginOf } from "../../facts/scene.ts";
@@ -210,8 +218,9 @@ async function tunnelEnd({ question: { topic }, trail, kernel }: Evidence) {
 
 /** The machine that a tunnel's table names is not there. One that is may be told to answer no echo. */
 async function tunnel(e: Evidence): Promise<Cause[]> {
-  const { device, other, outcome, seen } = await tunnelEnd(e) ?? {};
-  if (other === undefined || outcome === "answered") return [];
+  const { device, other, outcome, seen = [] } = await tunnelEnd(e) ?? {};
+  if (other === undefined) return [];
+  if (outcome === "answered") return await overlayDropped(e, seen);
   const { link, route } = e.scene.host.wayTo(other);
   const hop = route?.gateway ?? other;
   const isThere = outcome === failureText({ kind: "silence" }) && link !== undefined &&
@@ -219,6 +228,28 @@ async function tunnel(e: Evidence): Promise<Cause[]> {
       (await e.kernel.whoHas(undefined, link, hop, ownOn(e, link, hop))).length > 0);
   const about = { device, address: e.question.destination, other };
   return isThere ? [] : [cause("tunnel_silent", ["neighbour", "outside"], about, seen)];
+}
+
+/** Of vxlan: IANA's, and the one that the kernel and Flannel take. */
+const VXLAN_PORTS = [4789, 8472];
+
+/** Who has the tunnel's end is there, and a rule of the agent's drops what comes out of tunnels. */
+async function overlayDropped({ scene: { agent } }: Evidence, seen: Proof[]): Promise<Cause[]> {
+  const at = { family: 4, table: "filter", chain: "INPUT" } as const;
+  const rule = (await agent.rules.every()).flatMap((view) => view.rules(at)).find((
+    { port, target = { other: "" } },
+  ) =>
+    port?.protocol === "udp" && VXLAN_PORTS.includes(port.number) &&
+    ("verdict" in target && target.verdict === "DROP" ||
+      "other" in target && target.other.startsWith("-j REJECT"))
+  );
+  if (!rule) return [];
+  const text = ruleLine(rule);
+  const ref = { ...at, program: "iptables", family: "ip", text };
+  const words = ["iptables", "-w", "-t", "filter", "-D", ...tokens(text).slice(1)];
+  const fix = rule.unknown.length > 0 ? undefined : removing(text, words);
+  const values = { rule: ref, why: "what comes out of tunnels" };
+  return [cause("rule_drop", ["iptables", "agent"], values, seen, fix)];
 }
 
 /** Of several next hops the one by which it went may pass nothing on. */
