@@ -1,6 +1,7 @@
 /** Records of attachments, a file for each, `KEY.json`: what was made for them, written down before. */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { namesIn } from "../base/exists.ts";
+import { withFile } from "../base/file_error.ts";
 import { isObject, type JsonObject, parseJson } from "../base/json.ts";
 import {
   makeDirectory,
@@ -54,7 +55,7 @@ export class Records<T extends Owner> {
   }
 
   #keys(prefix = ""): string[] {
-    return namesIn(this.directory)
+    return withFile("list", this.directory, () => namesIn(this.directory))
       .filter((name) => name.startsWith(prefix) && name.endsWith(".json") && !name.startsWith("."))
       .map((name) => name.slice(0, -".json".length));
   }

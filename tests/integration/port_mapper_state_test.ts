@@ -238,6 +238,21 @@ Deno.test("after an operator's save and restore of all rules, DEL still finds it
   assertEquals(await agent.leftovers(), []);
 });
 
+Deno.test("where descriptors are few, an ADD that looks for rules without a record says so in a few words", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.container("c1");
+  const config = network([8080], { delegate: PLAIN });
+  for (let most = 13; most < 24; most++) {
+    await agent.sandbox.ok(["rm", "-f", `${STATE_DIR}/orphans.json`]);
+    const { stdout } = await agent.sandbox.run(
+      ["prlimit", `--nofile=${most}`, "--", agent.plugin],
+      { clearEnv: true, env: agent.environment("ADD", "c1"), stdin: JSON.stringify(config) },
+    );
+    assert(!stdout.includes("    at "), stdout); // no stack
+    await agent.ok("DEL", "c1", config);
+  }
+});
+
 Deno.test("rules of a container that is gone, put back by somebody, keep its port from others until they go", async () => {
   await using agent = await PortMapperAgent.create();
   const config = (port: number) => network([port], { delegate: PLAIN });
