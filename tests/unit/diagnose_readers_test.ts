@@ -1272,6 +1272,11 @@ Deno.test("an answer that comes while its loss is explained is late, and not los
   };
   assertEquals(await after(1600), [["answer_late", "outside", "1.6 s"]]);
   assertEquals(await after(999), []);
+  // Who had hung up by then is reset, and the kernel says so of the reset.
+  const reset = { reason: "TCP_RESET", device: "", packet: e.trail.sighting!.packet } as never;
+  const hungUp = { ...world.evidence(8), failure: e.failure, drops: [reset] };
+  assertEquals((await after(1600, hungUp)).length, 1);
+  assertEquals((await after(1600, hungUp))[0]![0], "answer_late");
 });
 
 Deno.test("without a default route the agent is told so, and not what each address lacks", async () => {

@@ -82,8 +82,9 @@ function isLate({ failure, question, trail: { before, after }, drops }: Evidence
   // That nobody listens is an answer of a neighbour's, which a flood may have hidden when it came.
   const isAnswer = failure.kind === "silence" ||
     question.topic === "neighbour" && failure.kind === "errno" && failure.errno === "ECONNREFUSED";
+  // Who has hung up by then resets what comes, and of that the kernel says where it ends.
   return failure.kind === "hidden" || isAnswer && before !== undefined && after === undefined &&
-      drops.length === 0;
+      drops.every(({ reason }) => reason === "TCP_RESET");
 }
 
 /** TCP sends its SYN again after so long (RFC 6298). */
