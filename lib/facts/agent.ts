@@ -18,7 +18,6 @@ import { type Listener, listeners } from "../netlink/sock_diag.ts";
 import { NamespaceView } from "../netlink/view.ts";
 import { Sight } from "../netlink/sight.ts";
 import { Pace } from "../base/pace.ts";
-import { quickenCalls } from "../kernel/libc.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { listMissing, listOwners, type OwnerNow, walkOwners } from "../ports/mod.ts";
 import { unlessRefused } from "../base/unless.ts";
@@ -55,10 +54,7 @@ export class Agent implements Disposable {
   readonly #listeners = new Map<"tcp" | "udp", Map<number, Listener[]>>();
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
-  constructor(readonly sources: Sources, readonly sight = new Sight()) {
-    // Of each container, the kernel is asked some eighty times.
-    quickenCalls();
-  }
+  constructor(readonly sources: Sources, readonly sight = new Sight()) {}
 
   /** One whose processes, containers and ports are read already, in slices between which other work goes on. */
   static async read(sources: Sources): Promise<Agent> {

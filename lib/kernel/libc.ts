@@ -5,12 +5,8 @@
 import { OperatorError } from "../base/error.ts";
 import { ERRNO_NAMES } from "./errno.ts";
 import { openWithErrno } from "./own_errno.ts";
-import { quicken } from "./quick_calls.ts";
 
 const LIBC = "libc.so.6";
-
-/** Before much is done: what is called often from now on is called quickly. No container's mounts may be entered. */
-export const quickenCalls = (): void => quicken(LIBC);
 
 /** A system call that failed. `errno` is the number, `errnoName` its name (`ENOENT`). */
 export class SystemError extends OperatorError {

@@ -6,7 +6,6 @@
  * called by a few machine instructions that read errno before anything else can run, and return it
  * as the kernel itself does: `-errno` for what the C library says as `-1`.
  */
-import { quickCall } from "./quick_calls.ts";
 
 /** Of mmap(2) and mprotect(2), the same on x64 and arm64. */
 const PROT_READ = 1;
@@ -72,9 +71,6 @@ export function words(...instructions: number[]): number[] {
 /** Which results are as wide as a register; all others are of 32 bits. */
 const WIDE = new Set<unknown>(["isize", "usize", "i64", "u64", "pointer"]);
 
-/** What is called so often gets called quickly; for less it is not worth its while. */
-const OFTEN = 64;
-
 type Functions = Record<string, Deno.ForeignFunction>;
 
 const MMAP = {
@@ -114,13 +110,10 @@ export function openWithErrno<const S extends Functions>(
         stub as Deno.PointerObject<typeof definition>,
         definition,
       );
-      let quick: ReturnType<typeof quickCall>;
-      let calls = 0;
-      return [key, (...args: never[]) => {
-        // What is done on another thread takes its time anyway.
-        if (++calls > OFTEN && !definition.nonblocking) quick ??= quickCall(stub!, definition);
-        return quick ? quick(...args) : pointer.call(...args);
-      }];
+      return [
+        key,
+        (...args: unknown[]) => pointer.call(...(args as Parameters<typeof pointer.call>)),
+      ];
     }),
   ) as Deno.StaticForeignLibraryInterface<S>;
 }

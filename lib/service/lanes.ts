@@ -6,7 +6,6 @@
  */
 import { messageOf } from "../base/error.ts";
 import { log } from "../base/log.ts";
-import { quickenCalls } from "../kernel/libc.ts";
 import { joinTurns, sharedTurns } from "../kernel/threads.ts";
 import type { HttpRequest, HttpResponse } from "./http.ts";
 import type { Counts, MeasuredIsolator } from "./measured.ts";
@@ -85,7 +84,6 @@ function hash(text: string): number {
 
 /** What a lane does, for as long as the service lives. */
 export function work(isolator: MeasuredIsolator): Promise<never> {
-  quickenCalls();
   const lane = globalThis as unknown as {
     onmessage: (event: MessageEvent<Question | SharedArrayBuffer>) => void;
     postMessage(reply: Reply): void;

@@ -23,7 +23,7 @@ import {
   setInherited,
   write,
 } from "../../lib/kernel/files.ts";
-import { quickenCalls, SystemError } from "../../lib/kernel/libc.ts";
+import { SystemError } from "../../lib/kernel/libc.ts";
 import { killWhere } from "../../lib/kernel/kill.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { bindMount, mount, mounts, MS_NOSUID, unmount } from "../../lib/kernel/mount.ts";
@@ -244,18 +244,4 @@ kernelTest("a process is killed in its network alone, whoever has the number", a
 kernelTest("a /proc of one's own", () => {
   using proc = openOwnProc();
   if (proc) assert(Deno.statSync(`${proc.path}/self`).isDirectory || proc.fd > 0);
-});
-
-kernelTest("what is called often is called quickly, and says why it fails as before", () => {
-  quickenCalls();
-  const maps = readProcFile("/proc/self/maps").split("\n").filter((line) =>
-    line.includes("/memfd:mesos-cni ")
-  );
-  const modes = maps.map((line) => line.split(" ")[1]!);
-  assert(modes.includes("r-xp") && modes.includes("rw-p"), maps.join("\n"));
-  for (let i = 0; i < 200; i++) {
-    refused("ENOENT", () => open("/none"));
-    refused("EISDIR", () => readProcFile("/proc"));
-    assertEquals(readProcFile("/proc/self/stat").split(" ")[0], String(Deno.pid));
-  }
 });
