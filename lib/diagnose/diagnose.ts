@@ -19,7 +19,7 @@ import {
   readFacts,
 } from "../facts/facts.ts";
 import { nothing, saw } from "../facts/look.ts";
-import { stateOf } from "../facts/readers/container.ts";
+import { readGroups, stateOf } from "../facts/readers/container.ts";
 import { Scene } from "../facts/scene.ts";
 import { findInode } from "../kernel/proc.ts";
 import { Sight } from "../netlink/sight.ts";
@@ -28,7 +28,7 @@ import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { Session } from "./observe/session.ts";
-import { askLinks, boundTo } from "./paths.ts";
+import { askForOwn, askNextHops, boundTo } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { knownClients } from "./questions/clients.ts";
 import { Refusals } from "./observe/refusals.ts";
@@ -115,25 +115,29 @@ export async function diagnose(
   using refusals = passive ? undefined : new Refusals(scene);
   const questions = passive ? [] : await questionsOf(agent, scene, options, kernel, others);
   const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
-  const [first, facts, shared, agents] = await Promise.all([
+  const isAlone = options.agentFacts === undefined && !passive;
+  const [first, facts, shared, own, agents] = await Promise.all([
     passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
-    scene.container
-      ? readFacts([...OF_CONTAINER, ...OF_ONE, ...passive ? [] : [OWN_NAME]], scene)
-      : [],
+    readFacts([
+      ...scene.container ? OF_CONTAINER : [],
+      ...OF_ONE,
+      ...scene.container && !passive ? [OWN_NAME] : [],
+    ], scene),
     passive ? [] : readFacts([BY_ARP, WAITING], { scene, kernel }),
+    isAlone ? askForOwn(agent, kernel) : [],
     ofAgent,
   ]);
   const refused = await refusedQuestions(agent, scene, others, refusals, questions);
   const more = await answer(scene, refused, kernel, agents);
   const [asked, causes] = [[...first.asked, ...more.asked], [...first.causes, ...more.causes]];
   // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
-  const hops = options.agentFacts || passive ? [] : await askLinks(agent, kernel);
+  const hops = isAlone ? await askNextHops(agent, kernel) : [];
   if (findInode(target.netns) !== namespace) throw ended(target);
   const next = options.agentFacts ? [] : await factsOfNext(agent, scene);
-  const read = [...facts, ...shared, ...agents, ...hops, ...next, ...unjudged(scene)];
+  const read = [facts, shared, own, agents, hops, next, unjudged(scene)].flat();
   const found = verdict(target.name, asked, [...state, ...causes], read);
   // They concern the agent, and --all would say them of every container.
-  const partial = found.healthy && !options.agentFacts && !passive ? await partialRules(scene) : [];
+  const partial = found.healthy && isAlone ? await partialRules(scene) : [];
   // One that is named already has dropped probes of ours.
   const isNamed = (text?: string) => found.causes.some(({ rule }) => rule?.text === text);
   const rules = partial.filter(({ rule }) => !isNamed(rule?.text));
@@ -174,7 +178,7 @@ export async function factsOfAgent(
 ): Promise<Fact[]> {
   const [facts, hops] = await Promise.all([
     readFacts(OF_AGENT, agent),
-    passive ? [] : askLinks(agent, kernel),
+    passive ? [] : Promise.all([askNextHops(agent, kernel), askForOwn(agent, kernel)]),
   ]);
   return [...facts, ...hops];
 }
@@ -196,6 +200,7 @@ const UNASKED = [
 /** What is read of one container that is asked about, and not of each that is listed. */
 const OF_ONE: readonly FactReader<Scene>[] = [
   { name: "no queue on its way slows it down", read: readQueues },
+  { name: "its cgroups have room for what its programs need", read: readGroups },
   { name: "its connections are answered, and what comes is taken", read: readConnections },
 ];
 
@@ -267,6 +272,7 @@ export async function answer(
   kernel: Kernel,
   ofAgent: readonly Fact[] | Promise<readonly Fact[]>,
 ): Promise<{ asked: Asked[]; causes: Cause[] }> {
+  if (questions.length === 0) return { asked: [], causes: [] };
   const first = await askAll(questions, false);
   const asked = questions.map(({ topic, text }, i): Asked => ({
     topic: topic === "followed" ? "outside" : topic,

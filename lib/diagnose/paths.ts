@@ -68,16 +68,11 @@ function asksThere({ mac, flags }: Link): boolean {
   return mac !== undefined && flags.includes("UP") && !flags.includes("NOARP");
 }
 
-/** What the agent asks on its links, once for all containers. */
-export async function askLinks(agent: Agent, kernel: Asks): Promise<Fact[]> {
-  return await Promise.all([askNextHops(agent, kernel), askForOwn(agent, kernel)]);
-}
-
 /** Of an agent, the links on which it asks whether an address is its alone: of routers with hundreds not all. */
 const MOST_LINKS = 8;
 
 /** Whether somebody beyond has an address of the agent's too, such as one that moves between machines (RFC 5227). */
-async function askForOwn({ host, containers }: Agent, kernel: Asks): Promise<Fact> {
+export async function askForOwn({ host, containers }: Agent, kernel: Asks): Promise<Fact> {
   const name = "nobody else answers for the agent's addresses";
   const ways = ([4, 6] as const).flatMap((family) => uplinksOf(host, family, containers));
   const own = [...new Set(ways.map(({ link }) => link))].filter(asksThere).slice(0, MOST_LINKS)

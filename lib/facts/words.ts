@@ -348,6 +348,10 @@ const WORDS = {
     "{value}, which listens on {port} in {container|the agent}, is stopped, by SIGSTOP or by a debugger | look who stopped it; kill -CONT lets it go on",
   "listener_deaf/frozen":
     "{value}, which listens on {port} in {container|the agent}, is frozen by its cgroup | look who froze it: it goes on once its cgroup is thawed",
+  "listener_deaf/memory":
+    "{value}, which listens on {port} in {container|the agent}, waits for memory: its cgroup has no more | raise the limit, or look what uses it up",
+  "listener_deaf/processes":
+    "{value}, which listens on {port} in {container|the agent}, can start no process or thread: its cgroup has as many as may be | raise the limit, or look what does not end",
   "listener_deaf/blocked":
     "{value}, which listens on {port} in {container|the agent}, waits in the kernel (state D) | look at what it waits for: a disk, or a file system of the network",
   "listener_deaf/descriptors":
@@ -358,6 +362,8 @@ const WORDS = {
     "{address} takes a connection to {port} and resets it when it is sent a request of HTTP | if it speaks HTTP, look at its log and at what is between that resets; if not, that may be its answer",
   listener_silent:
     "{address} takes a connection to {port} and a request of HTTP, and says nothing: no answer | if it speaks HTTP, look at its log and at what is between that may take connections for it; if not, that may be its answer",
+  cgroup_limit:
+    "programs of {container} get no more {why}: the limit of their cgroup is reached | raise the limit, or look what uses it up",
   connection_stalled:
     "{container} has sent {value} again and again to {address} port {port}, and nothing acknowledges it: the connection is dead, and its program waits | where a new one is answered, a table of connections on the way has forgotten this one, or drops what is large: let the program make it anew (keepalives find that out by themselves), and see what was restarted or flushed on the way",
   connection_half_open:
@@ -412,6 +418,8 @@ const WORDS = {
     "nothing listens on port 53 of the DNS server {address} | look whether the server runs",
   dns_no_tcp:
     "{container} asks its DNS server {address} over TCP alone (use-vc in {file}), and it does not listen on TCP | take use-vc out of {file}, or let the server listen on TCP",
+  "dns_no_tcp/lost":
+    "the DNS server {address} answers over UDP, and what asks it over TCP is lost beyond the agent: answers that are too long for UDP do not come | let 53/tcp pass to {address} as well",
   dns_servfail:
     "the DNS server {address} answers SERVFAIL: it can't resolve by itself | look at {address}: its forwarders, or its way to the servers that know",
   dns_wrong_answer:
@@ -438,6 +446,8 @@ const WORDS = {
     'names under {value}, which {container} completes names with, are never answered: each costs a timeout | take {value} from "search" in {file}, or mend its servers',
   dns_timeout_short:
     "{container} waits {value} s for an answer (options timeout:{value}), and {address} takes {why} ms | raise the timeout in {file}, or find out why the server is slow",
+  "dns_servfail/silent":
+    "the DNS server {address} of the agent, {value}, takes the question and gives no answer: the servers that it asks in turn are silent | look at its forwarders, and at the agent's own way to them",
   dns_wrong_source:
     "the DNS server {address} answers from another address, {other} | let it answer from {address}: resolvers take no answer of another",
   // Beyond the agent, and what nothing explains.

@@ -31,7 +31,7 @@ import { parseIdentity } from "../kernel/privileges.ts";
 import { processIds } from "../kernel/processes.ts";
 import { copySize, openPty, passThrough } from "../kernel/pty.ts";
 import type { Layout } from "../containers/layout.ts";
-import { frozenBy } from "../containers/process_state.ts";
+import { keptByGroup } from "../containers/process_state.ts";
 import { requireProcess } from "./enter.ts";
 import type { Step } from "./inside.ts";
 import type { Target } from "../containers/target.ts";
@@ -128,11 +128,11 @@ async function openProcess(layout: Layout, target: Target): Promise<Handle> {
           `--mount away, or use nsenter(1) with --user`,
       );
     }
-    const frozen = frozenBy(pid);
-    if (frozen !== undefined) {
+    const kept = keptByGroup(pid);
+    if (kept?.what === "frozen") {
       throw new OperatorError(
         "frozen",
-        `the processes of ${target.name} are frozen (${frozen}), and a command among them would be ` +
+        `the processes of ${target.name} are frozen (${kept.seen}), and a command among them would be ` +
           "too: thaw them, or leave --mount away",
       );
     }

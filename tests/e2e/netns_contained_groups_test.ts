@@ -44,13 +44,45 @@ Deno.test({
       if (!say("freezer.state", "FROZEN")) say("cgroup.freeze", "1");
       const { code, stderr } = await exec("true");
       assertEquals(code, 1);
-      assertMatch(stderr, /are frozen \(\/sys\/fs\/cgroup\/\S+ says frozen\), .*: thaw them/);
+      assertMatch(
+        stderr,
+        /are frozen \(\/sys\/fs\/cgroup\/\S+ says (?:frozen 1|FROZEN)\), .*: thaw them/,
+      );
     } finally {
       // What is frozen does not end.
       if (!say("freezer.state", "THAWED")) say("cgroup.freeze", "0");
       await container.end();
       while (isRunning(container.pid)) await new Promise((resolve) => setTimeout(resolve, 10));
       groups.forEach((group) => Deno.removeSync(group));
+    }
+  },
+});
+
+const PIDS = "/sys/fs/cgroup/pids";
+
+Deno.test({
+  name: "diagnose: a control group that has as many processes as may be",
+  ignore: NEEDS_ROOT || !exists(`${PIDS}/cgroup.procs`),
+  sanitizeResources: false,
+  async fn() {
+    await using agent = await Sandbox.create();
+    const container = await confined(agent);
+    const group = `${PIDS}/mesos-cni-test-${container.pid}`;
+    const codes = async () => {
+      const said = await agent.run([MESOS_CNI, "diagnose", `--pid=${container.pid}`, "--json"]);
+      const findings: { code: string }[] = JSON.parse(said.stdout).findings;
+      return findings.map(({ code }) => code).filter((code) => code === "cgroup_limit");
+    };
+    try {
+      Deno.mkdirSync(group);
+      Deno.writeTextFileSync(`${group}/cgroup.procs`, `${container.pid}`);
+      assertEquals(await codes(), []);
+      Deno.writeTextFileSync(`${group}/pids.max`, Deno.readTextFileSync(`${group}/pids.current`));
+      assertEquals(await codes(), ["cgroup_limit"]);
+    } finally {
+      await container.end();
+      while (isRunning(container.pid)) await new Promise((resolve) => setTimeout(resolve, 10));
+      Deno.removeSync(group);
     }
   },
 });

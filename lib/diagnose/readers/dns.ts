@@ -11,6 +11,7 @@ import { takenFrom } from "../../facts/readers/address.ts";
 import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
 import { failureText } from "../failure.ts";
+import { accepts } from "../../netlink/sock_diag.ts";
 import { answeringAlso } from "./hardware.ts";
 import type { Reader } from "./reader.ts";
 
@@ -74,6 +75,17 @@ export const dnsAnswer: Reader = async (e) => {
       why: isAbsent ? "agent" : "ECONNREFUSED",
     });
   }
+  const isTaken = failure.kind === "silence" && e.trail.before?.way === "there" &&
+    e.trail.after?.way === "back";
+  const by = isOwn && isTaken
+    ? e.kernel.listeners("udp", 53).find((one) =>
+      accepts(one, { address: server, family: question.family })
+    )
+    : undefined;
+  if (by) {
+    const value = e.kernel.processWith(by.inode)?.text ?? "whoever listens there";
+    return found("dns_servfail", place, { value, why: "silent" });
+  }
   if (failure.kind !== "dns") return [];
   const { code, domain, address, ms } = failure;
   const [name, why] = ANSWERS[code] ?? [];
@@ -108,12 +120,12 @@ async function sharedServer({ scene, question, kernel }: Evidence): Promise<Caus
   )];
 }
 
-export const strangeAnswer: Reader = ({ question, trail: { before, sighting } }) => {
+export const strangeAnswer: Reader = ({ scene, question, trail: { before, sighting } }) => {
   const { topic, destination: address } = question;
   const other = sighting?.packet.source;
-  const isAnswer = topic === "dns" && before?.way === "back" && before.stop.place === "uplink";
-  if (!isAnswer || other === address) return [];
-  return [cause("dns_wrong_source", ["dns", "outside"], { address, other }, [
+  if (topic !== "dns" || before?.way !== "back" || other === address) return [];
+  const place = scene.host.ownerOf(address) ? "agent" : "outside";
+  return [cause("dns_wrong_source", ["dns", place], { address, other }, [
     `its answer was seen arriving on ${before.stop.name} from ${other}`,
   ])];
 };

@@ -102,10 +102,12 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
   }
   // What came before the container's own rule, and took the packet.
   const called = new Set(rules.flatMap(({ jump }) => jump ?? []));
-  const passed = ofAgent(rules).find(({ verdict, chain, table }) =>
-    /post/i.test(chain) && table !== "mangle" &&
+  const all = ofAgent(rules).filter(({ table }) => table !== "mangle");
+  // No hook comes after it, and chains that it calls have any name.
+  const post = all.findIndex(({ chain }) => /post/i.test(chain));
+  const passed = post < 0 ? undefined : all.slice(post).find(({ verdict, chain }) =>
     // To return from a chain that no other has called is to go by its policy.
-    (verdict === "accept" || (verdict === "return" && !called.has(chain)))
+    verdict === "accept" || verdict === "return" && !called.has(chain)
   );
   const taken = passed && await e.ruleOf(passed);
   const about = { container: scene.name, network: checkpoint.network, device, address };
@@ -338,6 +340,14 @@ async function silent(e: Evidence): Promise<Cause[]> {
         `the agent itself asked ${question.destination}: ${ofAgent}`,
       ],
     )];
+  }
+  if (isDns && question.protocol === "tcp") {
+    const overUdp = await e.kernel.agentAsks({ ...question, protocol: "udp" });
+    const about = { container: scene.name, address: question.destination, why: "lost" };
+    const seen = [`asked over UDP: ${overUdp}`, `asked over TCP: ${ofAgent}`];
+    if (overUdp === "answered" && ofAgent !== overUdp) {
+      return [cause("dns_no_tcp", ["dns", "outside"], about, seen)];
+    }
   }
   const hasOwnMac = eth?.kind === "macvlan" && eth.peerIndex === link.index && eth.mac !== link.mac;
   const tunneled = await tunnelEnd(e);

@@ -1,6 +1,9 @@
 /** What the checkpoints and the process table say: before any look into the namespace. */
 import type { Container } from "../../containers/inventory.ts";
+import { keptByGroup } from "../../containers/process_state.ts";
 import { type Cause, cause } from "../cause.ts";
+import { type Look, nothing, saw } from "../look.ts";
+import type { Scene } from "../scene.ts";
 
 /** @returns with `namespace_gone` among them there is nothing else to look at */
 export function stateOf(container: Container): Cause[] {
@@ -43,4 +46,20 @@ export function stateOf(container: Container): Cause[] {
     ));
   }
   return found;
+}
+
+/** Processes whose groups are looked at: most containers have one group. */
+const MOST_PROCESSES = 16;
+
+/** Whether its cgroups let its programs have more memory and processes; a container that is frozen may be meant so. */
+export function readGroups({ name: container, processes }: Scene): Look {
+  const all = processes.slice(0, MOST_PROCESSES);
+  const kept = all.flatMap((pid) => keptByGroup(pid) ?? []).filter(({ what }) => what !== "frozen");
+  const each = [...new Map(kept.map((one) => [one.seen, one])).values()];
+  return all.length === 0 ? nothing("it has no process") : saw(
+    `the limits of ${all.length} processes`,
+    each.map(({ what: why, seen }) =>
+      cause("cgroup_limit", ["cgroup", "container"], { container, why }, [seen])
+    ),
+  );
 }
