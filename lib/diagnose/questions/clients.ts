@@ -5,6 +5,7 @@ import { unlessRefused } from "../../base/unless.ts";
 import { isWayIn, leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
 import { halfOpen } from "../../facts/readers/connections.ts";
+import type { Link } from "../../netlink/mod.ts";
 import type { Kernel } from "../observe/kernel.ts";
 
 /** Whoever fills sets with all of its clients has a reason; and of ways in and back there are few. */
@@ -46,10 +47,13 @@ export async function knownClients(
   const mappings = mappingsOf(scene);
   if (mappings.length === 0) return [];
   const named = await kernel.namedAddresses();
+  const { host, agent } = scene;
+  // Others are of this machine, or behind it: another runtime's container, or one that has ended.
+  const isBeyond = (link?: Link): link is Link =>
+    link !== undefined && leadsOut(host, agent.containers, link);
   // Whoever waits for an answer that does not come to him is the one to ask as.
   const waiting = halfOpen(scene.inside).map(({ remoteAddress }) => remoteAddress)
-    .filter((one) => scene.isStranger(one)).slice(0, MOST);
-  const { host, agent } = scene;
+    .filter((one) => scene.isStranger(one) && isBeyond(host.wayTo(one).link)).slice(0, MOST);
   const ways = host.links.filter((one) =>
     isWayIn(host, agent.containers, one) &&
     FAMILIES.some((family) => host.globalsOf(one, family).length > 0)
@@ -71,8 +75,7 @@ export async function knownClients(
   }
   for (const { source: address, ...to } of all.slice(0, MOST_LOOKED_AT)) {
     const { link: back, route } = host.wayTo(address);
-    // He is of this machine, or behind it: another runtime's container, or one that has ended.
-    if (!back || !leadsOut(host, agent.containers, back)) continue;
+    if (!isBeyond(back)) continue;
     const asked = askedBy(scene, to, route?.gateway ?? address);
     const uplink = scene.uplink(to.family)?.link;
     const isUnknown = asked && !isBy(scene, asked.by, address);
